@@ -1,0 +1,115 @@
+// swift-tools-version: 6.2
+// Likeness: queued, personalised image generation. `Shared/` holds libraries, `Services/` executables.
+// Imports point one way, top to bottom of the target list below; Tests/ArchitectureTests checks it.
+
+import PackageDescription
+
+let strict: [SwiftSetting] = [
+    // https://github.com/swiftlang/swift-evolution/blob/main/proposals/0335-existential-any.md
+    .enableUpcomingFeature("ExistentialAny"),
+    // https://github.com/swiftlang/swift-evolution/blob/main/proposals/0444-member-import-visibility.md
+    .enableUpcomingFeature("MemberImportVisibility"),
+    // https://github.com/swiftlang/swift-evolution/blob/main/proposals/0409-access-level-on-imports.md
+    .enableUpcomingFeature("InternalImportsByDefault"),
+]
+
+// Products of other packages, by the short names used below.
+let argumentParser = Target.Dependency.product(name: "ArgumentParser", package: "swift-argument-parser")
+let configuration = Target.Dependency.product(name: "Configuration", package: "swift-configuration")
+let crypto = Target.Dependency.product(name: "Crypto", package: "swift-crypto")
+let hummingbird = Target.Dependency.product(name: "Hummingbird", package: "hummingbird")
+let lifecycle = Target.Dependency.product(name: "ServiceLifecycle", package: "swift-service-lifecycle")
+let logging = Target.Dependency.product(name: "Logging", package: "swift-log")
+let metrics = Target.Dependency.product(name: "Metrics", package: "swift-metrics")
+
+func system(_ name: String, pkgConfig: String? = nil, apt: String) -> Target {
+    .systemLibrary(name: name, path: "Shared/\(name)", pkgConfig: pkgConfig, providers: [.apt([apt])])
+}
+
+func library(_ name: String, _ dependencies: [Target.Dependency] = [], resources: [Resource]? = nil) -> Target {
+    .target(
+        name: name, dependencies: dependencies, path: "Shared/\(name)", resources: resources, swiftSettings: strict)
+}
+
+func service(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
+    .executableTarget(name: name, dependencies: dependencies, path: "Services/\(name)", swiftSettings: strict)
+}
+
+func tests(_ name: String, _ dependencies: [Target.Dependency], resources: [Resource]? = nil) -> Target {
+    .testTarget(
+        name: name, dependencies: dependencies, path: "Tests/\(name)", resources: resources, swiftSettings: strict)
+}
+
+let package = Package(
+    name: "likeness",
+    dependencies: [
+        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
+        .package(url: "https://github.com/apple/swift-configuration", from: "1.4.0"),
+        .package(url: "https://github.com/apple/swift-crypto", from: "4.5.2"),
+        .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
+        .package(url: "https://github.com/apple/swift-metrics", from: "2.13.0"),
+        .package(url: "https://github.com/hummingbird-project/hummingbird", from: "2.28.1"),
+        .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
+    ],
+    targets: [
+        // Bindings: a module map and one shim header each.
+        system("COneDNN", apt: "libdnnl-dev"),
+        system("COpenBLAS", pkgConfig: "openblas", apt: "libopenblas-dev"),
+        system("CPNG", pkgConfig: "libpng", apt: "libpng-dev"),
+        system("CJPEG", pkgConfig: "libjpeg", apt: "libjpeg-dev"),
+        system("CRabbitMQ", pkgConfig: "librabbitmq", apt: "librabbitmq-dev"),
+        system("CPostgres", pkgConfig: "libpq", apt: "libpq-dev"),
+        .target(
+            name: "CKernels", path: "Shared/CKernels",
+            cSettings: [.unsafeFlags(["-O3"])], linkerSettings: [.linkedLibrary("gomp")]),
+
+        // Mathematics: knows no queues, no SQL.
+        library("ImageIO", ["CPNG", "CJPEG"]),
+        library("TensorEngine", ["COneDNN", "CKernels"]),
+        library("Checkpoint", ["TensorEngine", crypto]),
+        library("NeuralNetwork", ["Checkpoint", "TensorEngine"]),
+        library("CLIP", ["ImageIO", "NeuralNetwork", "Checkpoint", "TensorEngine"]),
+        library("Diffusion", ["NeuralNetwork", "Checkpoint", "TensorEngine"]),
+        library("IPAdapter", ["Diffusion", "NeuralNetwork", "Checkpoint", "TensorEngine"]),
+        library("ImageMetrics", ["COpenBLAS", "ImageIO", "NeuralNetwork", "Checkpoint", "TensorEngine"]),
+        library("RenderedPeople", ["ImageIO"]),
+        library(
+            "ModelFolder",
+            ["CLIP", "Diffusion", "IPAdapter", "ImageMetrics", "NeuralNetwork", "Checkpoint", "TensorEngine", crypto]),
+        library(
+            "Goldens",
+            [
+                "ModelFolder", "CLIP", "Diffusion", "IPAdapter", "ImageMetrics", "ImageIO", "NeuralNetwork",
+                "Checkpoint", "TensorEngine",
+            ]),
+
+        // Plumbing: knows no tensors.
+        library("Contracts"),
+        library("Telemetry", [logging, metrics]),
+        library("Messaging", ["CRabbitMQ", "Contracts", "Telemetry", lifecycle, logging, metrics]),
+        library(
+            "Store", ["CPostgres", "Contracts", "Telemetry", crypto, lifecycle, logging, metrics],
+            resources: [.copy("SQL")]),
+        library(
+            "ServiceKit", ["Messaging", "Store", "Contracts", "Telemetry", configuration, lifecycle, logging, metrics]),
+
+        // Executables: the only place where the two meet.
+        service(
+            "gateway", ["ServiceKit", "Messaging", "Store", "Contracts", "Telemetry", "ImageIO", hummingbird, logging]),
+        service("encoder", ["ServiceKit", "Store", "Contracts", "ModelFolder", "CLIP", "ImageIO", "TensorEngine"]),
+        service("aggregator", ["ServiceKit", "Store", "Contracts", "ModelFolder", "IPAdapter", "TensorEngine"]),
+        service(
+            "denoiser",
+            ["ServiceKit", "Store", "Contracts", "ModelFolder", "Diffusion", "IPAdapter", "ImageIO", "TensorEngine"]),
+        service(
+            "evaluator", ["ServiceKit", "Store", "Contracts", "ModelFolder", "ImageMetrics", "ImageIO", "TensorEngine"]),
+        service("trainer", ["ServiceKit", "Store", "Contracts"]),
+        service(
+            "likeness",
+            [
+                "Contracts", "Messaging", "Goldens", "ModelFolder", "RenderedPeople", "ImageIO", "Diffusion", "CLIP",
+                "IPAdapter", "Checkpoint", "TensorEngine", argumentParser,
+            ]),
+    ],
+    swiftLanguageModes: [.v6]
+)

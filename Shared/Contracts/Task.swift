@@ -1,0 +1,152 @@
+public import Foundation
+
+/// A step of the work, done by one kind of service from one queue.
+public enum Stage: String, Codable, Sendable, CaseIterable, Hashable {
+    /// Photo → CLIP image embedding; prompt → CLIP text embedding.
+    case encode
+    /// Several embeddings → conditioning tokens, by method.
+    case aggregate
+    /// Noise → latent → picture.
+    case denoise
+    /// A job's pictures → scores and contact sheet.
+    case evaluate
+    /// Photos → model weights.
+    case train
+}
+
+/// What travels through a queue: ids only, never pixels or tensors (claim check).
+///
+/// Everything else about the task is in Postgres, which decides who may work on it.
+public struct TaskMessage: Codable, Sendable, Hashable {
+    /// The version of this JSON form; a consumer refuses versions it does not know.
+    public static let currentVersion = 1
+
+    /// The JSON form's version.
+    public var version: Int
+    /// The row of `tasks` to work on.
+    public var task: UUID
+    /// The row of `jobs` it belongs to.
+    public var job: UUID
+    /// The queue it belongs in.
+    public var stage: Stage
+
+    /// Makes a message of the current version.
+    public init(task: UUID, job: UUID, stage: Stage) {
+        (version, self.task, self.job, self.stage) = (Self.currentVersion, task, job, stage)
+    }
+}
+
+/// The state of a task. Every move is made by one SQL statement in `Store`, in the transaction of its effects.
+///
+///     waiting ──(last dependency done)──▶ queued ──(claimed)──▶ running ──▶ done
+///                                           ▲                     │ ├─────▶ failed
+///                                           └──(retry, lost lease)┘ └─────▶ cancelled
+public enum TaskState: String, Codable, Sendable, CaseIterable {
+    case waiting, queued, running, done, failed, cancelled
+
+    /// No further move is possible.
+    public var isFinal: Bool { self == .done || self == .failed || self == .cancelled }
+}
+
+/// The state of a job, derived from its tasks when each of them ends.
+public enum JobState: String, Codable, Sendable, CaseIterable {
+    case queued, running, done, failed, cancelled
+
+    /// No further move is possible.
+    public var isFinal: Bool { self == .done || self == .failed || self == .cancelled }
+}
+
+/// What a task is to do: the `payload` column of `tasks`, as JSON tagged by `kind`.
+public enum TaskPayload: Codable, Sendable, Hashable {
+    /// CLIP image embedding of a photo, kept under its content hash and the model's.
+    case encodePhoto(photo: UUID)
+    /// CLIP text embedding of a prompt, likewise.
+    case encodePrompt(prompt: UUID)
+    /// Conditioning tokens from these photos' embeddings.
+    case aggregate(Aggregation)
+    /// One picture.
+    case denoise(Picture)
+    /// Scores of all the job's pictures.
+    case evaluate(Evaluation)
+
+    /// The conditioning tokens to make; `seed` drives the choice when photos are dropped or bootstrapped to nine.
+    public struct Aggregation: Codable, Sendable, Hashable {
+        public var method: Method
+        public var photos: [UUID]
+        public var seed: UInt64
+
+        public init(method: Method, photos: [UUID], seed: UInt64) {
+            (self.method, self.photos, self.seed) = (method, photos, seed)
+        }
+    }
+
+    /// The picture to make. The same values give the same bytes on any worker.
+    public struct Picture: Codable, Sendable, Hashable {
+        public var method: Method
+        /// The aggregate task whose result holds the conditioning tokens; nil where the method has none (DreamBooth).
+        public var conditioning: UUID?
+        public var prompt: UUID
+        public var negativePrompt: UUID
+        /// Index among the job's pictures of this method and prompt, from 0.
+        public var index: Int
+        public var seed: UInt64
+        public var sampling: Sampling
+
+        public init(
+            method: Method, conditioning: UUID?, prompt: UUID, negativePrompt: UUID, index: Int, seed: UInt64,
+            sampling: Sampling
+        ) {
+            (self.method, self.conditioning, self.prompt) = (method, conditioning, prompt)
+            (self.negativePrompt, self.index, self.seed) = (negativePrompt, index, seed)
+            self.sampling = sampling
+        }
+    }
+
+    /// The scores to make: `references` were given to the methods, `unseen` photos of the person were not.
+    public struct Evaluation: Codable, Sendable, Hashable {
+        public var references: [UUID]
+        public var unseen: [UUID]
+
+        public init(references: [UUID], unseen: [UUID]) {
+            (self.references, self.unseen) = (references, unseen)
+        }
+    }
+
+    /// The queue that the task goes to.
+    public var stage: Stage {
+        switch self {
+        case .encodePhoto, .encodePrompt: .encode
+        case .aggregate: .aggregate
+        case .denoise: .denoise
+        case .evaluate: .evaluate
+        }
+    }
+}
+
+/// How the reverse process is run.
+public struct Sampling: Codable, Sendable, Hashable {
+    /// The scheduler's name.
+    public var scheduler: SchedulerName
+    /// Number of denoising steps.
+    public var steps: Int
+    /// w of classifier-free guidance (paper eq. 11): ε = ε(uncond) + w·(ε(cond) − ε(uncond)).
+    public var guidanceScale: Double
+    /// λ of decoupled cross-attention (paper eq. 17).
+    public var ipAdapterScale: Double
+    /// Pixels; nil for the model's own size. A multiple of 8.
+    public var width: Int?
+    public var height: Int?
+
+    public init(
+        scheduler: SchedulerName = .ddim, steps: Int = 30, guidanceScale: Double = 7.5, ipAdapterScale: Double = 1,
+        width: Int? = nil, height: Int? = nil
+    ) {
+        (self.scheduler, self.steps, self.guidanceScale) = (scheduler, steps, guidanceScale)
+        (self.ipAdapterScale, self.width, self.height) = (ipAdapterScale, width, height)
+    }
+}
+
+/// The samplers, by the names of the goldens and of diffusers' classes in snake case.
+public enum SchedulerName: String, Codable, Sendable, CaseIterable, Hashable {
+    case ddpm, ddim
+}
