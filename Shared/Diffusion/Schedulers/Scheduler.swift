@@ -47,7 +47,10 @@ extension Scheduler {
 }
 
 /// Σ aᵢ·xᵢ, elementwise, summed in double precision: the one operation all samplers are made of.
-func combine(_ terms: (Double, [Float])...) -> [Float] {
+func combine(_ terms: (Double, [Float])...) -> [Float] { combine(terms) }
+
+/// As above, for a number of terms that is not known beforehand.
+func combine(_ terms: [(Double, [Float])]) -> [Float] {
     guard let count = terms.first?.1.count else { return [] }
     for term in terms {
         precondition(term.1.count == count, "sampler inputs differ in size: \(term.1.count) and \(count)")
