@@ -148,5 +148,10 @@ public struct Sampling: Codable, Sendable, Hashable {
 
 /// The samplers, by the names of the goldens and of diffusers' classes in snake case.
 public enum SchedulerName: String, Codable, Sendable, CaseIterable, Hashable {
-    case ddpm, ddim
+    case ddpm, ddim, pndm, euler
+    case eulerAncestral = "euler_ancestral"
+    case heun
+    case dpmpp2M = "dpmpp_2m"
+    case dpmpp2MKarras = "dpmpp_2m_karras"
+    case unipc, lcm
 }
