@@ -131,10 +131,12 @@ struct NoiseSchedule: Sendable {
     }
 }
 
-/// `count` evenly spaced values from `start` to `end`, both included.
+/// `count` evenly spaced values from `start` to `end`, both included. Multiples of one step, in NumPy's order of
+/// operations: steps that fall on a half then round to the same training step as in diffusers.
 func linspace(_ start: Double, _ end: Double, _ count: Int) -> [Double] {
     guard count > 1 else { return count == 1 ? [start] : [] }
-    return (0..<count).map { start + (end - start) * Double($0) / Double(count - 1) }
+    let step = (end - start) / Double(count - 1)
+    return (0..<count).map { $0 == count - 1 ? end : Double($0) * step + start }
 }
 
 /// Throws where a configuration asks for something that is not there.
