@@ -66,7 +66,7 @@ let package = Package(
         // Mathematics: knows no queues, no SQL.
         library("ImageIO", ["CPNG", "CJPEG"]),
         library("TensorEngine", ["COneDNN", "CKernels"]),
-        library("Checkpoint", ["TensorEngine", crypto]),
+        library("Checkpoint", ["CKernels", "TensorEngine", crypto]),
         library("NeuralNetwork", ["Checkpoint", "TensorEngine"]),
         library("CLIP", ["ImageIO", "NeuralNetwork", "Checkpoint", "TensorEngine"]),
         library("Diffusion", ["NeuralNetwork", "Checkpoint", "TensorEngine"]),
@@ -110,6 +110,9 @@ let package = Package(
                 "Contracts", "Messaging", "Goldens", "ModelFolder", "RenderedPeople", "ImageIO", "Diffusion", "CLIP",
                 "IPAdapter", "Checkpoint", "TensorEngine", argumentParser,
             ]),
+
+        // Tests, by the target they are about.
+        tests("DiffusionTests", ["Diffusion", "TensorEngine"]),
     ],
     swiftLanguageModes: [.v6]
 )
