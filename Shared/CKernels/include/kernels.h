@@ -1,1 +1,82 @@
+// Likeness' own compute kernels: only what oneDNN and OpenBLAS lack. Pointers and sizes in, no allocation visible to
+// the caller, no errors: preconditions are stated here and checked by TensorEngine.
+//
+// Shape letters: N batch, P pixels (H*W), C channels, G groups, R rows, D features of a row,
+// B batch, H heads, Q query tokens, K key tokens, d features of a head.
+// Every kernel is compiled for AVX-512, AVX2 and plain x86-64 and chosen at run time by CPU feature, and splits its
+// work into pieces whose size does not depend on the number of threads, so results do not either.
 #pragma once
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/// The instruction set in use: avx512, avx2 or baseline.
+const char *lk_variant(void);
+
+// ---- threads (parallel.c)
+
+/// Number of threads of every kernel and oneDNN primitive started from now on, by any thread. 0: all cores.
+void lk_set_threads(int count);
+int lk_threads(void);
+/// Makes the calling thread's OpenMP runtime (which oneDNN shares) obey lk_set_threads.
+void lk_enter(void);
+
+// ---- memory (memory.c)
+
+/// Activations come and go in the same few sizes; keeping freed blocks in the heap saves the kernel from zeroing fresh
+/// pages for each of them, which costs more than many layers do.
+void lk_keep_freed_memory(void);
+
+// ---- element-wise (elementwise.h); y may be x
+
+typedef enum { LK_SILU, LK_GELU_ERF, LK_QUICK_GELU, LK_RELU } lk_activation;
+void lk_activate(float *y, const float *x, size_t count, lk_activation kind);
+/// y = a*x + b*z
+void lk_blend(float *y, const float *x, const float *z, size_t count, float a, float b);
+/// y = a*x + b
+void lk_affine(float *y, const float *x, size_t count, float a, float b);
+void lk_multiply(float *y, const float *x, const float *z, size_t count);
+void lk_clamp(float *y, const float *x, size_t count, float low, float high);
+/// GEGLU: x [R, 2D] -> y [R, D], y = x[:, :D] * gelu(x[:, D:])
+void lk_geglu(float *y, const float *x, size_t rows, size_t d);
+/// y[n, p, c] = x[n, p, c] + z[n, c]
+void lk_add_per_channel(float *y, const float *x, const float *z, size_t n, size_t pixels, size_t channels);
+/// y[r, d] = x[r, d] + z[r % period, d]
+void lk_add_rows(float *y, const float *x, const float *z, size_t rows, size_t d, size_t period);
+void lk_half_to_float(float *y, const uint16_t *x, size_t count);
+void lk_bfloat_to_float(float *y, const uint16_t *x, size_t count);
+
+// ---- normalisation (normalization.h)
+
+/// GroupNorm over x [N, P, C] (channels last), optionally followed by SiLU. C % groups == 0.
+void lk_group_norm(float *y, const float *x, const float *weight, const float *bias, size_t n, size_t pixels,
+                   size_t channels, size_t groups, float eps, bool silu);
+/// LayerNorm over the last axis of x [R, D].
+void lk_layer_norm(float *y, const float *x, const float *weight, const float *bias, size_t rows, size_t d, float eps);
+/// Softmax over the last axis of x [R, D].
+void lk_softmax(float *y, const float *x, size_t rows, size_t d);
+
+// ---- attention (attention.h)
+
+/// o = softmax(scale * q k^T [+ causal mask]) v for every head, without ever holding the Q x K scores.
+/// q [B, Q, H, d], k and v [B, K, H, d], o [B, Q, H, d]; a token's heads lie side by side.
+/// strides (in floats) are between tokens; batches lie tokens*stride apart.
+/// accumulate: o += weight * result, else o = weight * result.
+typedef struct {
+    float *o;
+    const float *q, *k, *v;
+    size_t batch, heads, queries, keys, head_dim;
+    size_t q_stride, k_stride, v_stride, o_stride;
+    float scale, weight;
+    bool causal, accumulate;
+} lk_attention_args;
+void lk_attention(const lk_attention_args *args);
+
+// ---- layout (layout.h)
+
+/// x [N, A, B] -> y [N, B, A]
+void lk_transpose(float *y, const float *x, size_t n, size_t a, size_t b);
+/// x [R, A], z [R, B] -> y [R, A+B]
+void lk_concat(float *y, const float *x, const float *z, size_t rows, size_t a, size_t b);
+/// Nearest-neighbour: x [N, H, W, C] -> y [N, OH, OW, C]; source index = floor(destination * in / out).
+void lk_upsample_nearest(float *y, const float *x, size_t n, size_t h, size_t w, size_t c, size_t oh, size_t ow);

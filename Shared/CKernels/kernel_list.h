@@ -1,0 +1,20 @@
+// Every kernel: name, parameters, arguments. The dispatcher is made from this list (dispatch.c).
+#pragma once
+#define LK_KERNELS(X) \
+    X(activate, (float *y, const float *x, size_t count, lk_activation kind), (y, x, count, kind)) \
+    X(blend, (float *y, const float *x, const float *z, size_t count, float a, float b), (y, x, z, count, a, b)) \
+    X(affine, (float *y, const float *x, size_t count, float a, float b), (y, x, count, a, b)) \
+    X(multiply, (float *y, const float *x, const float *z, size_t count), (y, x, z, count)) \
+    X(clamp, (float *y, const float *x, size_t count, float low, float high), (y, x, count, low, high)) \
+    X(geglu, (float *y, const float *x, size_t rows, size_t d), (y, x, rows, d)) \
+    X(add_per_channel, (float *y, const float *x, const float *z, size_t n, size_t pixels, size_t channels), (y, x, z, n, pixels, channels)) \
+    X(add_rows, (float *y, const float *x, const float *z, size_t rows, size_t d, size_t period), (y, x, z, rows, d, period)) \
+    X(half_to_float, (float *y, const uint16_t *x, size_t count), (y, x, count)) \
+    X(bfloat_to_float, (float *y, const uint16_t *x, size_t count), (y, x, count)) \
+    X(group_norm, (float *y, const float *x, const float *weight, const float *bias, size_t n, size_t pixels, size_t channels, size_t groups, float eps, bool silu), (y, x, weight, bias, n, pixels, channels, groups, eps, silu)) \
+    X(layer_norm, (float *y, const float *x, const float *weight, const float *bias, size_t rows, size_t d, float eps), (y, x, weight, bias, rows, d, eps)) \
+    X(softmax, (float *y, const float *x, size_t rows, size_t d), (y, x, rows, d)) \
+    X(attention, (const lk_attention_args *args), (args)) \
+    X(transpose, (float *y, const float *x, size_t n, size_t a, size_t b), (y, x, n, a, b)) \
+    X(concat, (float *y, const float *x, const float *z, size_t rows, size_t a, size_t b), (y, x, z, rows, a, b)) \
+    X(upsample_nearest, (float *y, const float *x, size_t n, size_t h, size_t w, size_t c, size_t oh, size_t ow), (y, x, n, h, w, c, oh, ow))

@@ -1,0 +1,131 @@
+// GroupNorm (channels last, with SiLU), LayerNorm and softmax. Sums are kept in double.
+
+// GroupNorm: y = (x - mean_g) / sqrt(var_g + eps) * weight_c + bias_c, mean and variance over P pixels and C/G channels.
+// Pass 1 sums each channel over chunks of pixels; a short middle step makes it y = x * a_c + b_c; pass 2 applies that.
+enum { PIXELS = 128 };
+
+typedef struct {
+    float *y;
+    const float *x, *weight, *bias;
+    size_t n, pixels, channels, groups, chunks;
+    double *sums;       // [N, chunks, 2, C]: sum and sum of squares
+    float *scale_shift; // [N, 2, C]
+    float eps;
+    bool silu;
+} group_norm;
+
+static void sum_piece(void *context, size_t piece) {
+    const group_norm *g = context;
+    size_t n = piece / g->chunks, first = piece % g->chunks * PIXELS, last = lk_min(first + PIXELS, g->pixels);
+    double *sum = g->sums + piece * 2 * g->channels, *square = sum + g->channels;
+    memset(sum, 0, 2 * g->channels * sizeof(double));
+    for (size_t p = first; p < last; p++) {
+        const float *x = g->x + (n * g->pixels + p) * g->channels;
+        for (size_t c = 0; c < g->channels; c++) {
+            double v = x[c];
+            sum[c] += v;
+            square[c] += v * v;
+        }
+    }
+}
+
+static void finish_statistics(const group_norm *g) {
+    size_t width = g->channels / g->groups;
+    double count = (double)width * (double)g->pixels;
+    for (size_t n = 0; n < g->n; n++)
+        for (size_t group = 0; group < g->groups; group++) {
+            double sum = 0, square = 0;
+            for (size_t k = 0; k < g->chunks; k++) {
+                const double *s = g->sums + (n * g->chunks + k) * 2 * g->channels + group * width;
+                for (size_t c = 0; c < width; c++) {
+                    sum += s[c];
+                    square += s[g->channels + c];
+                }
+            }
+            double mean = sum / count, variance = square / count - mean * mean;
+            double inverse = 1 / sqrt((variance > 0 ? variance : 0) + g->eps);
+            for (size_t c = group * width; c < (group + 1) * width; c++) {
+                float *scale = g->scale_shift + n * 2 * g->channels + c;
+                scale[0] = (float)(inverse * g->weight[c]);
+                scale[g->channels] = (float)(g->bias[c] - mean * inverse * g->weight[c]);
+            }
+        }
+}
+
+static void apply_piece(void *context, size_t piece) {
+    const group_norm *g = context;
+    size_t n = piece / g->chunks, first = piece % g->chunks * PIXELS, last = lk_min(first + PIXELS, g->pixels);
+    const float *a = g->scale_shift + n * 2 * g->channels, *b = a + g->channels;
+    for (size_t p = first; p < last; p++) {
+        size_t at = (n * g->pixels + p) * g->channels, c = 0;
+        const float *x = g->x + at;
+        float *y = g->y + at;
+        for (; c + 16 <= g->channels; c += 16) {
+            lk_v16 v = lk_load(x + c) * lk_load(a + c) + lk_load(b + c);
+            lk_store(y + c, g->silu ? v / (1.0f + lk_exp(-v)) : v);
+        }
+        for (; c < g->channels; c++) {
+            float v = x[c] * a[c] + b[c];
+            y[c] = g->silu ? v / (1.0f + expf(-v)) : v;
+        }
+    }
+}
+
+void LK(group_norm)(float *y, const float *x, const float *weight, const float *bias, size_t n, size_t pixels,
+                   size_t channels, size_t groups, float eps, bool silu) {
+    size_t chunks = lk_pieces(pixels, PIXELS);
+    group_norm g = {y, x, weight, bias, n, pixels, channels, groups, chunks, NULL, NULL, eps, silu};
+    g.sums = malloc(n * chunks * 2 * channels * sizeof(double));
+    g.scale_shift = malloc(n * 2 * channels * sizeof(float));
+    if (!g.sums || !g.scale_shift) abort(); // a few kilobytes: nothing sensible is left to do
+    lk_parallel(n * chunks, sum_piece, &g);
+    finish_statistics(&g);
+    lk_parallel(n * chunks, apply_piece, &g);
+    free(g.sums);
+    free(g.scale_shift);
+}
+
+typedef struct {
+    float *y;
+    const float *x, *weight, *bias;
+    size_t rows, d;
+    float eps;
+} row_job;
+
+static void layer_norm_piece(void *context, size_t piece) {
+#pragma clang fp reassociate(on) // lets the sums run in vector lanes
+    const row_job *j = context;
+    for (size_t r = piece * ROWS, end = lk_min(r + ROWS, j->rows); r < end; r++) {
+        const float *x = j->x + r * j->d;
+        float *y = j->y + r * j->d;
+        double sum = 0, square = 0;
+        for (size_t i = 0; i < j->d; i++) sum += x[i];
+        double mean = sum / (double)j->d;
+        for (size_t i = 0; i < j->d; i++) square += (x[i] - mean) * (x[i] - mean);
+        float inverse = (float)(1 / sqrt(square / (double)j->d + j->eps)), shift = (float)mean;
+        for (size_t i = 0; i < j->d; i++) y[i] = (x[i] - shift) * inverse * j->weight[i] + j->bias[i];
+    }
+}
+
+void LK(layer_norm)(float *y, const float *x, const float *weight, const float *bias, size_t rows, size_t d,
+                   float eps) {
+    row_job j = {y, x, weight, bias, rows, d, eps};
+    lk_parallel(lk_pieces(rows, ROWS), layer_norm_piece, &j);
+}
+
+static void softmax_piece(void *context, size_t piece) {
+    const row_job *j = context;
+    for (size_t r = piece * ROWS, end = lk_min(r + ROWS, j->rows); r < end; r++) {
+        const float *x = j->x + r * j->d;
+        float *y = j->y + r * j->d, top = x[0];
+        double sum = 0;
+        for (size_t i = 1; i < j->d; i++) top = x[i] > top ? x[i] : top;
+        for (size_t i = 0; i < j->d; i++) sum += y[i] = expf(x[i] - top);
+        for (size_t i = 0; i < j->d; i++) y[i] = (float)(y[i] / sum);
+    }
+}
+
+void LK(softmax)(float *y, const float *x, size_t rows, size_t d) {
+    row_job j = {.y = y, .x = x, .rows = rows, .d = d};
+    lk_parallel(lk_pieces(rows, ROWS), softmax_piece, &j);
+}

@@ -1,0 +1,51 @@
+// What the kernels share: splitting work over threads, 16-wide vectors and exp.
+#pragma once
+#include "support_system.h"
+
+#define LK_INLINE static inline __attribute__((always_inline))
+
+/// Element-wise work is cut into pieces of this many floats.
+enum { LK_GRAIN = 16384 };
+
+/// Sixteen floats: one AVX-512 register, two AVX2 registers. `lk_v16u` is the same at any address.
+typedef float lk_v16 __attribute__((vector_size(64)));
+typedef float lk_v16u __attribute__((vector_size(64), aligned(4)));
+typedef int32_t lk_i16 __attribute__((vector_size(64)));
+
+LK_INLINE lk_v16 lk_load(const float *p) { return *(const lk_v16u *)p; }
+LK_INLINE void lk_store(float *p, lk_v16 v) { *(lk_v16u *)p = v; }
+LK_INLINE lk_v16 lk_splat(float x) { return (lk_v16){x, x, x, x, x, x, x, x, x, x, x, x, x, x, x, x}; }
+LK_INLINE lk_v16 lk_select(lk_i16 mask, lk_v16 a, lk_v16 b) {
+    return (lk_v16)((mask & (lk_i16)a) | (~mask & (lk_i16)b));
+}
+LK_INLINE lk_v16 lk_vmax(lk_v16 a, lk_v16 b) { return lk_select(a > b, a, b); }
+LK_INLINE lk_v16 lk_vmin(lk_v16 a, lk_v16 b) { return lk_select(a < b, a, b); }
+LK_INLINE float lk_hsum(lk_v16 v) {
+    float s = 0;
+    for (int i = 0; i < 16; i++) s += v[i];
+    return s;
+}
+LK_INLINE float lk_hmax(lk_v16 v) {
+    float m = v[0];
+    for (int i = 1; i < 16; i++) m = v[i] > m ? v[i] : m;
+    return m;
+}
+
+/// e^x to about 2 units in the last place: x = n ln 2 + r, |r| <= ln 2 / 2, e^r by its Taylor polynomial of degree 7.
+/// Below -87 the answer is that of -87 (1.6e-38); above 88 that of 88.
+LK_INLINE lk_v16 lk_exp(lk_v16 x) {
+    x = lk_vmin(lk_vmax(x, lk_splat(-87.0f)), lk_splat(88.0f));
+    // Adding and taking away 1.5 * 2^23 rounds to the nearest integer.
+    lk_v16 n = (x * 1.44269504f + 12582912.0f) - 12582912.0f;
+    lk_v16 r = x - n * 0.693359375f - n * -2.12194440e-4f;
+    lk_v16 p = lk_splat(1.0f / 5040);
+    p = p * r + 1.0f / 720;
+    p = p * r + 1.0f / 120;
+    p = p * r + 1.0f / 24;
+    p = p * r + 1.0f / 6;
+    p = p * r + 0.5f;
+    p = p * r + 1.0f;
+    p = p * r + 1.0f;
+    lk_i16 exponent = (__builtin_convertvector(n, lk_i16) + 127) << 23;
+    return p * (lk_v16)exponent;
+}

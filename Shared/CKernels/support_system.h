@@ -1,0 +1,12 @@
+// What every variant shares, whatever its instruction set.
+#pragma once
+#include "kernels.h"
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+/// Calls body(context, piece) for every piece in 0 ..< pieces, on all threads.
+void lk_parallel(size_t pieces, void (*body)(void *context, size_t piece), void *context);
+
+static inline size_t lk_pieces(size_t count, size_t grain) { return (count + grain - 1) / grain; }
+static inline size_t lk_min(size_t a, size_t b) { return a < b ? a : b; }

@@ -1,0 +1,3 @@
+#define LK_VARIANT avx2
+#define LK_TARGET __attribute__((target("arch=x86-64-v3")))
+#include "variant.h"

@@ -1,0 +1,3 @@
+#define LK_VARIANT avx512
+#define LK_TARGET __attribute__((target("arch=x86-64-v4")))
+#include "variant.h"

@@ -1,0 +1,4 @@
+// SSE2, which every x86-64 has.
+#define LK_VARIANT baseline
+#define LK_TARGET __attribute__((target("arch=x86-64")))
+#include "variant.h"

@@ -1,0 +1,99 @@
+public import Checkpoint
+internal import NeuralNetwork
+public import TensorEngine
+
+/// text_encoder/config.json, with transformers' defaults (`CLIPTextConfig`).
+public struct CLIPTextConfig: Codable, Sendable, CLIPTowerConfig {
+    /// Width of the states; the UNet's cross_attention_dim.
+    public var hiddenSize = 512
+    /// Width inside the feed-forward layers.
+    public var intermediateSize = 2048
+    public var numHiddenLayers = 12
+    public var numAttentionHeads = 8
+    /// Length of every token sequence, 77.
+    public var maxPositionEmbeddings = 77
+    public var vocabSize = 49408
+    public var hiddenAct = Activation.quickGelu
+    public var layerNormEps: Float = 1e-5
+
+    enum CodingKeys: String, CodingKey {
+        case hiddenSize = "hidden_size"
+        case intermediateSize = "intermediate_size"
+        case numHiddenLayers = "num_hidden_layers"
+        case numAttentionHeads = "num_attention_heads"
+        case maxPositionEmbeddings = "max_position_embeddings"
+        case vocabSize = "vocab_size"
+        case hiddenAct = "hidden_act"
+        case layerNormEps = "layer_norm_eps"
+    }
+
+    /// transformers' defaults.
+    public init() {}
+
+    /// Keys that are absent keep their default; others are ignored.
+    public init(from decoder: any Decoder) throws {
+        let c = try decoder.container(keyedBy: CodingKeys.self)
+        hiddenSize = try c.decodeIfPresent(Int.self, forKey: .hiddenSize) ?? hiddenSize
+        intermediateSize = try c.decodeIfPresent(Int.self, forKey: .intermediateSize) ?? intermediateSize
+        numHiddenLayers = try c.decodeIfPresent(Int.self, forKey: .numHiddenLayers) ?? numHiddenLayers
+        numAttentionHeads = try c.decodeIfPresent(Int.self, forKey: .numAttentionHeads) ?? numAttentionHeads
+        maxPositionEmbeddings =
+            try c.decodeIfPresent(Int.self, forKey: .maxPositionEmbeddings) ?? maxPositionEmbeddings
+        vocabSize = try c.decodeIfPresent(Int.self, forKey: .vocabSize) ?? vocabSize
+        hiddenAct = try c.decodeIfPresent(Activation.self, forKey: .hiddenAct) ?? hiddenAct
+        layerNormEps = try c.decodeIfPresent(Float.self, forKey: .layerNormEps) ?? layerNormEps
+    }
+}
+
+/// CLIP's text tower. Matches transformers `CLIPTextModel`; keys `text_model.*`.
+///
+/// Limitation: no padding mask (Stable Diffusion 1.5 passes none), only the causal one.
+public struct CLIPTextModel: Sendable {
+    /// The sizes it was made with.
+    public let config: CLIPTextConfig
+    let tokenEmbedding, positionEmbedding: Embedding
+    let encoder: CLIPEncoder
+    let finalLayerNorm: LayerNorm
+
+    /// What a pass gives.
+    public struct Output: Sendable {
+        /// After the final norm: [N, T, D]. What the UNet attends to.
+        public let lastHiddenState: Tensor
+        /// After the embeddings (first) and after each layer, before the final norm: [N, T, D] each.
+        public let hiddenStates: [Tensor]
+        /// `lastHiddenState` at each row's first occurrence of its largest token id (the end token): [N, D].
+        public let pooled: Tensor
+    }
+
+    /// Takes `text_model.*`.
+    public init(_ w: Weights, _ config: CLIPTextConfig) throws {
+        let w = w / "text_model"
+        self.config = config
+        let embeddings = w / "embeddings"
+        tokenEmbedding = try Embedding(embeddings / "token_embedding", config.vocabSize, config.hiddenSize)
+        positionEmbedding = try Embedding(
+            embeddings / "position_embedding", config.maxPositionEmbeddings, config.hiddenSize)
+        encoder = try CLIPEncoder(w / "encoder", config)
+        finalLayerNorm = try LayerNorm(w / "final_layer_norm", config.hiddenSize, eps: config.layerNormEps)
+    }
+
+    /// Encodes token sequences of equal length.
+    public func callAsFunction(_ tokens: [[Int]]) -> Output {
+        let (n, t) = (tokens.count, tokens[0].count)
+        let x = tokenEmbedding(tokens.flatMap { $0 }).reshaped([n, t, config.hiddenSize])
+            .addingRows(positionEmbedding.prefix(t))
+        let states = encoder.hiddenStates(x, causal: true)
+        let last = finalLayerNorm(states[states.count - 1])
+        let ends = tokens.enumerated().map { row, ids in
+            row * t + (ids.firstIndex(of: ids.max() ?? 0) ?? 0)
+        }
+        return Output(
+            lastHiddenState: last, hiddenStates: states,
+            pooled: last.reshaped([n * t, config.hiddenSize]).gathered(ends))
+    }
+
+    /// The state `skip` layers before the last, through the final norm: diffusers' `clip_skip`; 0 is the last state.
+    public func clipSkip(_ output: Output, _ skip: Int) -> Tensor {
+        finalLayerNorm(output.hiddenStates[output.hiddenStates.count - 1 - skip])
+    }
+}

@@ -1,0 +1,174 @@
+internal import CKernels
+public import Foundation
+public import TensorEngine
+
+/// A `.safetensors` file, memory-mapped.
+///
+/// Format (huggingface/safetensors): 8 bytes little-endian header length, a JSON object
+/// `{name: {"dtype", "shape", "data_offsets": [begin, end]}, "__metadata__": {…}}`, then the tensors' bytes; offsets
+/// count from the end of the header. F32 tensors are read in place; F16 and BF16 are widened when asked for.
+public struct SafetensorsFile: TensorSource {
+    /// The number formats that Likeness reads.
+    public enum DType: String, Sendable {
+        case f64 = "F64"
+        case f32 = "F32"
+        case f16 = "F16"
+        case bf16 = "BF16"
+        case i64 = "I64"
+        case i32 = "I32"
+        case i16 = "I16"
+        case i8 = "I8"
+        case u8 = "U8"
+        case bool = "BOOL"
+
+        /// Bytes of one number.
+        var size: Int {
+            switch self {
+            case .f64, .i64: 8
+            case .f32, .i32: 4
+            case .f16, .bf16, .i16: 2
+            case .i8, .u8, .bool: 1
+            }
+        }
+    }
+
+    /// Where one tensor lies.
+    public struct Entry: Sendable {
+        /// Number format.
+        public let dtype: DType
+        /// Extent of each axis.
+        public let shape: [Int]
+        /// Byte range from the end of the header.
+        let range: Range<Int>
+    }
+
+    /// The file.
+    public let url: URL
+    /// Tensors by name.
+    public let entries: [String: Entry]
+    /// The header's `__metadata__`.
+    public let metadata: [String: String]
+    private let file: MappedFile
+    /// Where the tensors' bytes begin.
+    private let start: Int
+
+    /// A header larger than this is no header (the reference implementation's own limit).
+    private static let headerLimit = 100_000_000
+
+    /// Maps the file and checks its header: nothing outside the file and no overlap is ever read.
+    public init(_ url: URL) throws {
+        let file = try MappedFile(url)
+        func fail(_ what: String) -> CheckpointError {
+            CheckpointError("\(url.path): not a valid safetensors file: \(what); copy or download it again")
+        }
+        guard file.bytes.count >= 8 else { throw fail("only \(file.bytes.count) bytes long") }
+        let length = file.bytes.loadUnaligned(as: UInt64.self).littleEndian
+        guard length <= Self.headerLimit, Int(length) <= file.bytes.count - 8 else {
+            throw fail("its header of \(length) bytes does not fit")
+        }
+        let header = Data(file.bytes[8..<8 + Int(length)])
+        let data = UnsafeRawBufferPointer(rebasing: file.bytes[(8 + Int(length))...])
+        guard let table = try? JSONSerialization.jsonObject(with: header) as? [String: Any] else {
+            throw fail("its header is not a JSON object")
+        }
+        var entries: [String: Entry] = [:]
+        for (name, value) in table where name != "__metadata__" {
+            guard let value = value as? [String: Any], let kind = value["dtype"] as? String,
+                let shape = value["shape"] as? [Int], let offsets = value["data_offsets"] as? [Int], offsets.count == 2
+            else { throw fail("the entry of \(name) is incomplete") }
+            guard let dtype = DType(rawValue: kind) else { throw fail("\(name) has the unknown dtype \(kind)") }
+            guard shape.allSatisfy({ $0 >= 0 }), offsets[0] >= 0, offsets[0] <= offsets[1], offsets[1] <= data.count
+            else { throw fail("\(name) lies outside the file") }
+            var bytes = dtype.size
+            for extent in shape {
+                let (product, overflow) = bytes.multipliedReportingOverflow(by: extent)
+                guard !overflow else { throw fail("\(name) is impossibly large") }
+                bytes = product
+            }
+            guard bytes == offsets[1] - offsets[0] else {
+                throw fail("\(name) has \(offsets[1] - offsets[0]) bytes, its shape \(shape) needs \(bytes)")
+            }
+            entries[name] = Entry(dtype: dtype, shape: shape, range: offsets[0]..<offsets[1])
+        }
+        var end = 0
+        for (name, entry) in entries.sorted(by: { $0.value.range.lowerBound < $1.value.range.lowerBound })
+        where !entry.range.isEmpty {
+            guard entry.range.lowerBound >= end else { throw fail("\(name) overlaps another tensor") }
+            end = entry.range.upperBound
+        }
+        (self.url, self.file, start, self.entries) = (url, file, 8 + Int(length), entries)
+        metadata = table["__metadata__"] as? [String: String] ?? [:]
+    }
+
+    private var data: UnsafeRawBufferPointer { UnsafeRawBufferPointer(rebasing: file.bytes[start...]) }
+
+    /// The file's path.
+    public var description: String { url.path }
+
+    /// Names of all tensors.
+    public var names: [String] { Array(entries.keys) }
+
+    /// The shape of `name`, or nil if there is none.
+    public func shape(of name: String) -> [Int]? { entries[name]?.shape }
+
+    /// The floats of `name`.
+    public func tensor(_ name: String) throws -> Tensor {
+        let entry = try entry(name)
+        let bytes = UnsafeRawBufferPointer(rebasing: data[entry.range])
+        guard let base = bytes.baseAddress else { return .zeros(entry.shape) }
+        switch entry.dtype {
+        case .f32 where UInt(bitPattern: base) % 4 == 0:
+            let count = entry.range.count / 4
+            return Tensor(
+                borrowing: base.bindMemory(to: Float.self, capacity: count), shape: entry.shape, owner: file)
+        case .f16, .bf16:
+            let kernel = entry.dtype == .f16 ? lk_half_to_float : lk_bfloat_to_float
+            return Tensor(shape: entry.shape) { out in
+                if UInt(bitPattern: base) % 2 == 0 {
+                    kernel(out.baseAddress, base.assumingMemoryBound(to: UInt16.self), out.count)
+                } else {
+                    let aligned = (0..<out.count).map { bytes.loadUnaligned(fromByteOffset: $0 * 2, as: UInt16.self) }
+                    kernel(out.baseAddress, aligned, out.count)
+                }
+            }
+        default:
+            let numbers: [Float] = try doubles(name).map { Float($0) }
+            return Tensor(numbers, shape: entry.shape)
+        }
+    }
+
+    /// The numbers of `name`, whatever its format, as doubles in row-major order.
+    public func doubles(_ name: String) throws -> [Double] {
+        let entry = try entry(name)
+        let bytes = UnsafeRawBufferPointer(rebasing: data[entry.range])
+        func read<T>(_ type: T.Type, _ convert: (T) -> Double) -> [Double] {
+            (0..<bytes.count / MemoryLayout<T>.size).map {
+                convert(bytes.loadUnaligned(fromByteOffset: $0 * MemoryLayout<T>.size, as: T.self))
+            }
+        }
+        switch entry.dtype {
+        case .f64: return read(Double.self) { $0 }
+        case .f32: return read(Float.self) { Double($0) }
+        case .f16, .bf16: return try tensor(name).scalars.map(Double.init)
+        case .i64: return read(Int64.self) { Double($0) }
+        case .i32: return read(Int32.self) { Double($0) }
+        case .i16: return read(Int16.self) { Double($0) }
+        case .i8: return read(Int8.self) { Double($0) }
+        case .u8, .bool: return read(UInt8.self) { Double($0) }
+        }
+    }
+
+    /// The bytes of a U8 tensor.
+    public func bytes(_ name: String) throws -> [UInt8] {
+        let entry = try entry(name)
+        guard entry.dtype == .u8 || entry.dtype == .bool else {
+            throw CheckpointError("\(url.path): \(name) is \(entry.dtype.rawValue), not U8")
+        }
+        return Array(data[entry.range])
+    }
+
+    private func entry(_ name: String) throws -> Entry {
+        guard let entry = entries[name] else { throw CheckpointError("\(url.path): has no tensor \(name)") }
+        return entry
+    }
+}

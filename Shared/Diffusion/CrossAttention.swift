@@ -1,0 +1,65 @@
+internal import Checkpoint
+internal import NeuralNetwork
+public import TensorEngine
+
+/// What a picture brings to every cross-attention of the UNet besides its prompt: the image half of IP-Adapter.
+public protocol CrossAttentionAdapter: Sendable {
+    /// K' and V' [N, tokens, hidden] for the cross-attention with this module name; nil leaves it as it is.
+    func imageKeysAndValues(for attention: String) -> (keys: Tensor, values: Tensor)?
+    /// λ of Attn(Q, K, V) + λ · Attn(Q, K', V').
+    var scale: Float { get }
+}
+
+/// The keys and values of all cross-attentions for one prompt and person. They do not depend on the latent or the time
+/// step, so they are made once for each picture, not once for each step.
+public struct Conditioning: Sendable {
+    struct Entry: Sendable {
+        let keys, values: Tensor
+        let image: (keys: Tensor, values: Tensor)?
+    }
+    let entries: [String: Entry]
+    let imageScale: Float
+}
+
+/// Matches diffusers `Attention` with its standard processor; keys `to_q`, `to_k`, `to_v` (no bias), `to_out.0`.
+///
+/// Shapes: x [N, T, D], context [N, T', C] → [N, T, D]. Self-attention has C = D and itself as context.
+struct Attention: Sendable {
+    let toQ, toK, toV, toOut: Linear
+    let heads: Int
+    /// The module's name, e.g. `down_blocks.0.attentions.0.transformer_blocks.0.attn2`.
+    let name: String
+
+    init(_ w: Weights, _ features: Int, context: Int, heads: Int) throws {
+        guard heads > 0, features % heads == 0 else {
+            throw CheckpointError("\(w.path): \(heads) heads do not divide \(features) features")
+        }
+        toQ = try Linear(w / "to_q", features, features, bias: false)
+        toK = try Linear(w / "to_k", context, features, bias: false)
+        toV = try Linear(w / "to_v", context, features, bias: false)
+        toOut = try Linear(w / "to_out" / 0, features, features)
+        (self.heads, name) = (heads, w.path)
+    }
+
+    /// Self-attention.
+    func callAsFunction(_ x: Tensor) -> Tensor {
+        toOut(toQ(x).attention(keys: toK(x), values: toV(x), heads: heads))
+    }
+
+    /// Cross-attention; the two softmaxes stand alone and `to_out` is applied once, to their weighted sum.
+    func callAsFunction(_ x: Tensor, _ conditioning: Conditioning) -> Tensor {
+        guard let entry = conditioning.entries[name] else { preconditionFailure("no conditioning for \(name)") }
+        guard let image = entry.image else {
+            return toOut(toQ(x).attention(keys: entry.keys, values: entry.values, heads: heads))
+        }
+        return toOut(
+            toQ(x).decoupledAttention(
+                keys: entry.keys, values: entry.values, imageKeys: image.keys, imageValues: image.values,
+                scale: conditioning.imageScale, heads: heads))
+    }
+
+    func conditioningEntry(_ context: Tensor, _ adapter: (any CrossAttentionAdapter)?) -> Conditioning.Entry {
+        Conditioning.Entry(
+            keys: toK(context), values: toV(context), image: adapter?.imageKeysAndValues(for: name))
+    }
+}

@@ -1,0 +1,64 @@
+public import TensorEngine
+
+/// The reverse process with classifier-free guidance: from noise to a latent.
+///
+/// One picture at a time: a picture's bits then depend on nothing but its own seed and settings, however a batch is
+/// split over workers.
+public struct Sampler: Sendable {
+    let unet: UNet2DConditionModel
+    let conditioning: Conditioning
+    let guidanceScale: Float
+    /// Rows that each pass takes: the unconditional and the conditional one, or only the latter.
+    let rows: Int
+
+    /// - Parameters:
+    ///   - conditioning: rows [unconditional, conditional], or one conditional row
+    ///   - rows: 2 with guidance, 1 without
+    ///   - guidanceScale: w of ε = ε(uncond) + w · (ε(cond) − ε(uncond)), the paper's eq. 11
+    public init(unet: UNet2DConditionModel, conditioning: Conditioning, rows: Int, guidanceScale: Float) {
+        (self.unet, self.conditioning, self.rows, self.guidanceScale) = (unet, conditioning, rows, guidanceScale)
+    }
+
+    /// Standard normal latent noise [1, height, width, 4] of a picture's seed: number i of the Philox stream is element
+    /// i in the order [channel, row, column] of diffusers' latents.
+    public static func noise(seed: UInt64, stream: UInt64 = 0, channels: Int, height: Int, width: Int) -> Tensor {
+        Tensor(Philox(seed: seed, stream: stream).normal(channels * height * width), shape: [1, channels, height, width])
+            .channelsLast()
+    }
+
+    /// Runs the whole schedule.
+    ///
+    /// - Parameters:
+    ///   - noise: standard normal, [1, h, w, 4]
+    ///   - scheduler: a fresh one
+    ///   - draw: standard normal noise for the scheduler's call i, for samplers that add some
+    ///   - onStep: told the number of calls done and the latent; throwing stops the run
+    /// - Returns: the latent, still times the VAE's scaling factor
+    public func callAsFunction(
+        from noise: Tensor, _ scheduler: any Scheduler, draw: (Int) -> Tensor,
+        onStep: (Int, Tensor) throws -> Void = { _, _ in }
+    ) rethrows -> Tensor {
+        var scheduler = scheduler
+        // 1. start at the schedule's largest noise level
+        var latent = noise.scaled(by: scheduler.initNoiseSigma)
+        for (i, t) in scheduler.timesteps.enumerated() {
+            // 2. the same latent for both rows
+            let input = Tensor(scheduler.scaleModelInput(latent.scalars, at: i), shape: latent.shape)
+            let batch = Tensor.stacked(Array(repeating: input, count: rows))
+
+            // 3. predict the noise
+            let prediction = unet(batch, timesteps: Array(repeating: Float(t), count: rows), conditioning)
+
+            // 4. guidance
+            let guided =
+                rows == 1 ? prediction : prediction[0..<1].blended(1 - guidanceScale, guidanceScale, with: prediction[1..<2])
+
+            // 5. one step back
+            let next = scheduler.step(
+                modelOutput: guided.scalars, sample: latent.scalars, at: i, noise: { draw(i).scalars })
+            latent = Tensor(next, shape: latent.shape)
+            try onStep(i + 1, latent)
+        }
+        return latent
+    }
+}

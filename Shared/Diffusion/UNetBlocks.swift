@@ -1,0 +1,127 @@
+internal import Checkpoint
+internal import NeuralNetwork
+internal import TensorEngine
+
+/// What one pass through the UNet carries to every block.
+struct UNetPass {
+    /// silu of the time embedding [N, T].
+    let time: Tensor
+    let conditioning: Conditioning
+    /// Told every module's output, by name; for golden tests.
+    let observe: ((String, Tensor) -> Void)?
+
+    func observed(_ name: String, _ x: Tensor) -> Tensor {
+        observe?(name, x)
+        return x
+    }
+}
+
+/// Sizes that all blocks share.
+struct UNetSizes {
+    let time, context, groups: Int
+    let eps: Float
+}
+
+/// Residual blocks, each followed by a transformer where the block has attention, then a downsampler.
+/// Matches diffusers `DownBlock2D` and `CrossAttnDownBlock2D`; keys `down_blocks.{i}.*`.
+struct DownBlock: Sendable {
+    let resnets: [ResnetBlock2D]
+    let attentions: [Transformer2DModel]
+    let downsampler: Downsample2D?
+    let name: String
+
+    init(
+        _ w: Weights, _ cin: Int, _ cout: Int, layers: Int, heads: Int?, downsamples: Bool, _ sizes: UNetSizes
+    ) throws {
+        resnets = try (0..<layers).map { j in
+            try ResnetBlock2D(
+                w / "resnets" / j, j == 0 ? cin : cout, cout, time: sizes.time, groups: sizes.groups, eps: sizes.eps)
+        }
+        attentions = try heads.map { heads in
+            try (0..<layers).map { j in
+                try Transformer2DModel(
+                    w / "attentions" / j, cout, context: sizes.context, heads: heads, groups: sizes.groups)
+            }
+        } ?? []
+        downsampler = downsamples ? try Downsample2D(w / "downsamplers" / 0, cout, padding: .init(1)) : nil
+        name = w.path
+    }
+
+    /// Appends every layer's output to `skips`, for the up blocks.
+    func callAsFunction(_ x: Tensor, _ skips: inout [Tensor], _ pass: UNetPass) -> Tensor {
+        var x = x
+        for (j, resnet) in resnets.enumerated() {
+            x = pass.observed(resnet.name, resnet(x, time: pass.time))
+            if !attentions.isEmpty { x = attentions[j](x, pass) }
+            skips.append(x)
+        }
+        if let downsampler {
+            x = pass.observed(downsampler.name, downsampler(x))
+            skips.append(x)
+        }
+        return pass.observed(name, x)
+    }
+}
+
+/// Residual block, transformer, residual block. Matches diffusers `UNetMidBlock2DCrossAttn`; keys `mid_block.*`.
+struct MidBlock: Sendable {
+    let resnets: [ResnetBlock2D]
+    let attention: Transformer2DModel
+    let name: String
+
+    init(_ w: Weights, _ channels: Int, heads: Int, _ sizes: UNetSizes) throws {
+        resnets = try (0..<2).map { j in
+            try ResnetBlock2D(
+                w / "resnets" / j, channels, channels, time: sizes.time, groups: sizes.groups, eps: sizes.eps)
+        }
+        attention = try Transformer2DModel(
+            w / "attentions" / 0, channels, context: sizes.context, heads: heads, groups: sizes.groups)
+        name = w.path
+    }
+
+    func callAsFunction(_ x: Tensor, _ pass: UNetPass) -> Tensor {
+        let h = attention(resnets[0](x, time: pass.time), pass)
+        return pass.observed(name, resnets[1](h, time: pass.time))
+    }
+}
+
+/// Residual blocks that take a skip each, transformers, then an upsampler.
+/// Matches diffusers `UpBlock2D` and `CrossAttnUpBlock2D`; keys `up_blocks.{i}.*`.
+struct UpBlock: Sendable {
+    let resnets: [ResnetBlock2D]
+    let attentions: [Transformer2DModel]
+    let upsampler: Upsample2D?
+    let name: String
+
+    /// - Parameters:
+    ///   - previous: channels of the hidden state that comes in
+    ///   - skips: channels of the skips, in the order they are taken
+    init(
+        _ w: Weights, previous: Int, _ cout: Int, skips: [Int], heads: Int?, upsamples: Bool, _ sizes: UNetSizes
+    ) throws {
+        resnets = try skips.enumerated().map { j, skip in
+            try ResnetBlock2D(
+                w / "resnets" / j, (j == 0 ? previous : cout) + skip, cout, time: sizes.time, groups: sizes.groups,
+                eps: sizes.eps)
+        }
+        attentions = try heads.map { heads in
+            try skips.indices.map { j in
+                try Transformer2DModel(
+                    w / "attentions" / j, cout, context: sizes.context, heads: heads, groups: sizes.groups)
+            }
+        } ?? []
+        upsampler = upsamples ? try Upsample2D(w / "upsamplers" / 0, cout) : nil
+        name = w.path
+    }
+
+    func callAsFunction(_ x: Tensor, _ skips: inout [Tensor], _ pass: UNetPass) -> Tensor {
+        var x = x
+        for (j, resnet) in resnets.enumerated() {
+            x = resnet(.concatenated(x, skips.removeLast()), time: pass.time)
+            if !attentions.isEmpty { x = attentions[j](x, pass) }
+        }
+        // Sides that eight does not divide: grow to the next skip's size, as diffusers' forward_upsample_size does.
+        if let upsampler { x = upsampler(x, to: skips.last.map { ($0.shape[1], $0.shape[2]) }) }
+        return pass.observed(name, x)
+    }
+}

@@ -1,0 +1,29 @@
+internal import CLIP
+internal import Checkpoint
+import Foundation
+
+internal import TensorEngine
+
+extension GoldenSuite {
+    static func checkText(_ golden: GoldenCase, _ comparison: inout Comparison) throws {
+        var config = try golden.config(CLIPTextConfig.self)
+        let ids = try golden.integers("in.input_ids")
+        let length = config.maxPositionEmbeddings
+        let rows = stride(from: 0, to: ids.count, by: length).map { Array(ids[$0..<$0 + length]) }
+        for (activation, tag) in [(Activation.quickGelu, ""), (.gelu, "gelu.")] {
+            config.hiddenAct = activation
+            let weights = golden.weights()
+            let model = try CLIPTextModel(weights, config)
+            try weights.requireAllTaken()
+            let output = model(rows)
+            try comparison.compare("out.\(tag)last_hidden_state", of: golden, output.lastHiddenState)
+            try comparison.compare(
+                "out.\(tag)hidden_states_minus_2", of: golden, output.hiddenStates[output.hiddenStates.count - 2])
+            try comparison.compare("out.\(tag)pooler_output", of: golden, output.pooled)
+            if tag.isEmpty {
+                try comparison.compare("out.embeddings", of: golden, output.hiddenStates[0])
+                try comparison.compare("out.clip_skip_1", of: golden, model.clipSkip(output, 1))
+            }
+        }
+    }
+}

@@ -1,0 +1,104 @@
+public import Checkpoint
+internal import NeuralNetwork
+public import TensorEngine
+
+/// Self-attention over the photos of one person, the paper's own method. Matches `torch.nn.MultiheadAttention` with a
+/// residual and a LayerNorm; keys `attn.*`, `norm.*`.
+///
+///     y = LayerNorm(x + MHA(x, x, x)),  x [N, photos, D]
+///
+/// There is no positional encoding: the photos are a set.
+public struct PhotoSelfAttention: Sendable {
+    let attn: MultiheadAttention
+    let norm: LayerNorm
+
+    /// The number of photos that the method is trained with and given.
+    public static let photos = 9
+
+    /// Takes `attn` and `norm`; D is read from them.
+    public init(_ w: Weights, heads: Int) throws {
+        try self.init(w, width: try (w / "norm").shape("weight")[0], heads: heads)
+    }
+
+    /// Of a given width.
+    public init(_ w: Weights, width: Int, heads: Int) throws {
+        attn = try MultiheadAttention(w / "attn", width, heads: heads)
+        norm = try LayerNorm(w / "norm", width)
+    }
+
+    /// [N, photos, D] → [N, photos, D]
+    public func callAsFunction(_ x: Tensor) -> Tensor { norm(beforeNorm(x)) }
+
+    /// x + MHA(x, x, x), for golden tests.
+    public func beforeNorm(_ x: Tensor) -> Tensor { x + attn(x) }
+
+    /// Softmax weights [N, heads, photos, photos], for golden tests and for showing which photo counts.
+    public func attentionWeights(_ x: Tensor) -> Tensor { attn.weights(x) }
+}
+
+/// How several photos' embeddings become what the image projection reads.
+public enum Aggregation: Sendable, CaseIterable {
+    /// The first photo alone.
+    case single
+    /// Element-wise maximum.
+    case max
+    /// Mean.
+    case avg
+    /// Self-attention; every photo keeps an embedding of its own.
+    case selfAttention
+    /// Self-attention, then maximum.
+    case selfAttentionMax
+    /// Self-attention, then mean.
+    case selfAttentionAvg
+
+    /// Whether the trained self-attention is part of it.
+    public var needsSelfAttention: Bool {
+        switch self {
+        case .single, .max, .avg: false
+        case .selfAttention, .selfAttentionMax, .selfAttentionAvg: true
+        }
+    }
+
+    /// [N, photos, D] → [N, images, D]: one image for each photo with plain self-attention, else one.
+    public func callAsFunction(_ x: Tensor, _ selfAttention: PhotoSelfAttention?) throws -> Tensor {
+        let (n, d) = (x.shape[0], x.shape[2])
+        func attended() throws -> Tensor {
+            guard let selfAttention else {
+                throw CheckpointError(
+                    "this model folder has no self-attention weights (ip_adapter/self_attention.safetensors); "
+                        + "train them, or choose ip-adapter, ip-adapter-max or ip-adapter-avg")
+            }
+            return selfAttention(x)
+        }
+        return switch self {
+        case .single: Tensor.stacked((0..<n).map { x[$0][0..<1] }).reshaped([n, 1, d])
+        case .max: x.maximumOverTokens().reshaped([n, 1, d])
+        case .avg: x.meanOverTokens().reshaped([n, 1, d])
+        case .selfAttention: try attended()
+        case .selfAttentionMax: try attended().maximumOverTokens().reshaped([n, 1, d])
+        case .selfAttentionAvg: try attended().meanOverTokens().reshaped([n, 1, d])
+        }
+    }
+}
+
+/// Which photos a method that wants exactly `count` gets.
+public enum PhotoChoice {
+    /// Indices into `available` photos, in ascending order.
+    ///
+    /// - More than `count`: `count` different ones are drawn, the rest dropped.
+    /// - Fewer: all are kept and the missing ones drawn from them with replacement (bootstrap).
+    ///
+    /// Draws come from Philox under `seed`, stream 2³² (pictures use the streams below), so the same job always looks at
+    /// the same photos.
+    public static func indices(available: Int, count: Int = PhotoSelfAttention.photos, seed: UInt64) -> [Int] {
+        let random = Philox(seed: seed, stream: 1 << 32)
+        var pool = Array(0..<available)
+        if available >= count {
+            // Fisher–Yates, stopped after `count` places.
+            for i in 0..<count { pool.swapAt(i, i + random.integer(i, below: available - i)) }
+            return pool.prefix(count).sorted()
+        }
+        guard available > 0 else { return [] }
+        return (pool + (0..<count - available).map { random.integer($0, below: available) }).sorted()
+    }
+}

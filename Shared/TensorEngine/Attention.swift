@@ -1,0 +1,46 @@
+internal import CKernels
+
+extension Tensor {
+    /// Scaled dot-product attention of `heads` heads: softmax(q kᵀ / √d [+ causal mask]) v, with self as q.
+    ///
+    /// - Parameters:
+    ///   - keys: k [N, K, D]
+    ///   - values: v [N, K, D]
+    ///   - heads: divides D; head j uses features j·d ..< (j+1)·d, d = D / heads
+    ///   - causal: query i sees keys 0 ... i only
+    /// - Returns: [N, Q, D] for q [N, Q, D]
+    public func attention(keys: Tensor, values: Tensor, heads: Int, causal: Bool = false) -> Tensor {
+        Tensor(shape: shape) { out in
+            attend(keys, values, heads, causal, weight: 1, into: out.baseAddress, accumulate: false)
+        }
+    }
+
+    /// Decoupled cross-attention (paper eq. 17): Attn(q, k, v) + λ · Attn(q, k', v'), self being q.
+    ///
+    /// Both softmaxes stand alone; shapes as in `attention`.
+    public func decoupledAttention(
+        keys: Tensor, values: Tensor, imageKeys: Tensor, imageValues: Tensor, scale: Float, heads: Int
+    ) -> Tensor {
+        Tensor(shape: shape) { out in
+            attend(keys, values, heads, false, weight: 1, into: out.baseAddress, accumulate: false)
+            attend(imageKeys, imageValues, heads, false, weight: scale, into: out.baseAddress, accumulate: true)
+        }
+    }
+
+    private func attend(
+        _ keys: Tensor, _ values: Tensor, _ heads: Int, _ causal: Bool, weight: Float,
+        into out: UnsafeMutablePointer<Float>?, accumulate: Bool
+    ) {
+        let (n, queries, d) = (shape[0], shape[1], shape[2])
+        precondition(
+            keys.shape == values.shape && keys.shape[0] == n && keys.shape[2] == d && d % heads == 0,
+            "attention of q \(shape), k \(keys.shape), v \(values.shape) with \(heads) heads")
+        withExtendedLifetime((storage, keys.storage, values.storage)) {
+            var args = lk_attention_args(
+                o: out, q: pointer, k: keys.pointer, v: values.pointer, batch: n, heads: heads, queries: queries,
+                keys: keys.shape[1], head_dim: d / heads, q_stride: d, k_stride: d, v_stride: d, o_stride: d,
+                scale: 1 / Float(d / heads).squareRoot(), weight: weight, causal: causal, accumulate: accumulate)
+            lk_attention(&args)
+        }
+    }
+}

@@ -1,0 +1,136 @@
+internal import COneDNN
+import Synchronization
+
+/// The weights of a 2-d convolution, packed once for each layout that oneDNN asks for.
+///
+/// Matches `torch.nn.Conv2d` with `groups` 1 and `dilation` 1. Padding may differ by side, for the VAE encoder's
+/// downsampling, which pads right and bottom only.
+public final class ConvolutionFilter: Sendable {
+    /// Zeros added around the picture, in pixels.
+    public struct Padding: Sendable, Hashable {
+        let top, left, bottom, right: Int
+
+        /// Each side its own.
+        public init(top: Int, left: Int, bottom: Int, right: Int) {
+            (self.top, self.left, self.bottom, self.right) = (top, left, bottom, right)
+        }
+
+        /// The same on all sides.
+        public init(_ all: Int) { self.init(top: all, left: all, bottom: all, right: all) }
+    }
+
+    /// Output channels, input channels, kernel height, kernel width.
+    public let shape: [Int]
+    let bias: Tensor?
+    let stride: Int
+    let padding: Padding
+    private let packed: Mutex<Packed>
+
+    /// Either the checkpoint's own order or, once a layout is known, that layout; never both, so that a packed model
+    /// is no larger than its checkpoint.
+    private struct Packed {
+        var layout: dnnl_memory_desc_t?
+        var weight: Tensor
+    }
+
+    /// - Parameters:
+    ///   - weight: [out, in, kernel height, kernel width]
+    ///   - bias: [out]
+    public init(weight: Tensor, bias: Tensor?, stride: Int = 1, padding: Padding) {
+        precondition(weight.shape.count == 4, "a filter has four axes, not \(weight.shape)")
+        (shape, self.bias, self.stride, self.padding) = (weight.shape, bias, stride, padding)
+        packed = Mutex(Packed(layout: nil, weight: weight))
+    }
+
+    /// The weights in `wanted` layout, repacked only when it changes.
+    func weight(in wanted: dnnl_memory_desc_t) -> Tensor {
+        packed.withLock { held in
+            var (from, to) = (held.layout ?? OneDNN.layout(shape, dnnl_oihw), wanted)
+            if dnnl_memory_desc_equal(&from, &to) == 0 {
+                let size = dnnl_memory_desc_get_size(&to)
+                held = Packed(layout: to, weight: Reorder.run(held.weight, from: from, to: to, floats: size / 4))
+            }
+            return held.weight
+        }
+    }
+}
+
+extension Tensor {
+    /// Convolves [N, H, W, C] with `filter` → [N, H', W', out].
+    public func convolved(_ filter: ConvolutionFilter) -> Tensor {
+        let (n, h, w, c) = (shape[0], shape[1], shape[2], shape[3])
+        let (out, kh, kw) = (filter.shape[0], filter.shape[2], filter.shape[3])
+        precondition(filter.shape[1] == c, "a filter \(filter.shape) cannot read \(c) channels of \(shape)")
+        let (p, s) = (filter.padding, filter.stride)
+        let oh = (h + p.top + p.bottom - kh) / s + 1
+        let ow = (w + p.left + p.right - kw) / s + 1
+
+        let key = [1, n, h, w, c, out, kh, kw, s, p.top, p.left, p.bottom, p.right, filter.bias == nil ? 0 : 1]
+        let primitive = OneDNN.primitive(key) {
+            var source = OneDNN.layout([n, c, h, w], dnnl_nhwc)
+            var weights = OneDNN.layout([out, c, kh, kw], dnnl_format_tag_any)
+            var bias = OneDNN.layout([out], dnnl_a)
+            var destination = OneDNN.layout([n, out, oh, ow], dnnl_nhwc)
+            var operation = dnnl_convolution_desc_t()
+            let strides = [Int64(s), Int64(s)]
+            let before = [Int64(p.top), Int64(p.left)]
+            let after = [Int64(p.bottom), Int64(p.right)]
+            OneDNN.check(
+                withUnsafePointer(to: &bias) { bias in
+                    dnnl_convolution_forward_desc_init(
+                        &operation, dnnl_forward_inference, dnnl_convolution_direct, &source, &weights,
+                        filter.bias == nil ? nil : bias, &destination, strides, before, after)
+                }, "convolution")
+            let attributes = OneDNN.attributes(nil)
+            defer { dnnl_primitive_attr_destroy(attributes) }
+            return Primitive(&operation, attributes: attributes)
+        }
+
+        let layout = primitive.layout(dnnl_query_weights_md)
+        let weight = filter.weight(in: layout)
+        return Tensor(shape: [n, oh, ow, out]) { result in
+            guard let result = result.baseAddress else { return }
+            var arguments: [(Int32, dnnl_memory_desc_t, UnsafeMutableRawPointer)] = [
+                (DNNL_ARG_SRC, primitive.layout(dnnl_query_src_md), UnsafeMutableRawPointer(pointer)),
+                (DNNL_ARG_WEIGHTS, layout, UnsafeMutableRawPointer(weight.pointer)),
+                (DNNL_ARG_DST, primitive.layout(dnnl_query_dst_md), UnsafeMutableRawPointer(result)),
+            ]
+            if let bias = filter.bias {
+                arguments.append((DNNL_ARG_BIAS, OneDNN.layout([out], dnnl_a), UnsafeMutableRawPointer(bias.pointer)))
+            }
+            withExtendedLifetime((storage, weight.storage, filter)) { primitive.execute(arguments) }
+        }
+    }
+}
+
+/// Copies numbers from one oneDNN layout to another.
+enum Reorder {
+    static func run(_ tensor: Tensor, from: dnnl_memory_desc_t, to: dnnl_memory_desc_t, floats: Int) -> Tensor {
+        var (from, to) = (from, to)
+        var descriptor: dnnl_primitive_desc_t?
+        var primitive: dnnl_primitive_t?
+        OneDNN.check(
+            dnnl_reorder_primitive_desc_create(&descriptor, &from, OneDNN.engine, &to, OneDNN.engine, nil), "reorder")
+        OneDNN.check(dnnl_primitive_create(&primitive, descriptor), "reorder")
+        defer {
+            dnnl_primitive_destroy(primitive)
+            dnnl_primitive_desc_destroy(descriptor)
+        }
+        return Tensor(shape: [floats]) { out in
+            guard let out = out.baseAddress else { return }
+            let memories = [
+                OneDNN.memory(from, UnsafeMutableRawPointer(tensor.pointer)),
+                OneDNN.memory(to, UnsafeMutableRawPointer(out)),
+            ]
+            defer { for memory in memories { dnnl_memory_destroy(memory) } }
+            let arguments = [
+                dnnl_exec_arg_t(arg: DNNL_ARG_FROM, memory: memories[0]),
+                dnnl_exec_arg_t(arg: DNNL_ARG_TO, memory: memories[1]),
+            ]
+            withExtendedLifetime(tensor.storage) {
+                OneDNN.check(dnnl_primitive_execute(primitive, OneDNN.stream, 2, arguments), "reorder")
+                OneDNN.check(dnnl_stream_wait(OneDNN.stream), "reorder")
+            }
+        }
+    }
+}

@@ -1,0 +1,90 @@
+/// A dense, row-major array of 32-bit floats: a value, whose memory is shared until it is replaced.
+///
+/// Shape letters, used in every comment of Likeness: N batch, C channels, H height, W width, T tokens, D features.
+/// Pictures and feature maps are channels-last, `[N, H, W, C]` (what PyTorch calls `channels_last`): a feature map is
+/// then also a sequence of H·W tokens of C features, and oneDNN's convolutions read it without reordering.
+public struct Tensor: Sendable {
+    /// Extent of each axis; empty for a scalar.
+    public let shape: [Int]
+    let storage: Storage
+    let offset: Int
+
+    init(shape: [Int], storage: Storage, offset: Int = 0) {
+        precondition(offset + shape.product <= storage.count, "shape \(shape) does not fit its storage")
+        (self.shape, self.storage, self.offset) = (shape, storage, offset)
+    }
+
+    /// Copies `scalars`, which are in row-major order.
+    public init(_ scalars: [Float], shape: [Int]) {
+        precondition(scalars.count == shape.product, "\(scalars.count) numbers are not a tensor of shape \(shape)")
+        self.init(shape: shape) { out in
+            _ = out.update(fromContentsOf: scalars)
+        }
+    }
+
+    /// A tensor of one number everywhere.
+    public init(repeating value: Float, shape: [Int]) {
+        self.init(shape: shape) { $0.update(repeating: value) }
+    }
+
+    /// Zeros.
+    public static func zeros(_ shape: [Int]) -> Tensor { Tensor(repeating: 0, shape: shape) }
+
+    /// Makes a tensor by letting `fill` write every number of its fresh, uninitialised memory.
+    package init(shape: [Int], fill: (UnsafeMutableBufferPointer<Float>) throws -> Void) rethrows {
+        let storage = Storage(count: shape.product)
+        try fill(UnsafeMutableBufferPointer(start: storage.base, count: storage.count))
+        self.init(shape: shape, storage: storage)
+    }
+
+    /// A tensor over memory that `owner` keeps (a mapped checkpoint); nothing is copied.
+    package init(borrowing base: UnsafePointer<Float>, shape: [Int], owner: AnyObject) {
+        self.init(shape: shape, storage: Storage(borrowing: base, count: shape.product, owner: owner))
+    }
+
+    /// Number of scalars.
+    public var count: Int { shape.product }
+
+    /// All numbers in row-major order.
+    public var scalars: [Float] { withUnsafeBuffer { Array($0) } }
+
+    package func withUnsafeBuffer<R>(_ body: (UnsafeBufferPointer<Float>) throws -> R) rethrows -> R {
+        try withExtendedLifetime(storage) {
+            try body(UnsafeBufferPointer(start: storage.base + offset, count: count))
+        }
+    }
+
+    /// Where the numbers are; valid while `storage` is.
+    var pointer: UnsafeMutablePointer<Float> { storage.base + offset }
+}
+
+// MARK: - Views: the same memory in another shape
+
+extension Tensor {
+    /// The same numbers in another shape; one extent may be -1 and is worked out.
+    public func reshaped(_ shape: [Int]) -> Tensor {
+        var shape = shape
+        if let free = shape.firstIndex(of: -1) {
+            shape[free] = 1
+            precondition(shape.product > 0 && count % shape.product == 0, "\(self.shape) cannot be reshaped to \(shape)")
+            shape[free] = count / shape.product
+        }
+        precondition(shape.product == count, "\(self.shape) cannot be reshaped to \(shape)")
+        return Tensor(shape: shape, storage: storage, offset: offset)
+    }
+
+    /// Rows `range` of the first axis.
+    public subscript(range: Range<Int>) -> Tensor {
+        precondition(0 <= range.lowerBound && range.upperBound <= shape[0], "\(range) is outside axis 0 of \(shape)")
+        let row = shape.dropFirst().reduce(1, *)
+        return Tensor(
+            shape: [range.count] + shape.dropFirst(), storage: storage, offset: offset + range.lowerBound * row)
+    }
+
+    /// Row `index` of the first axis, without that axis.
+    public subscript(index: Int) -> Tensor { self[index..<index + 1].reshaped(Array(shape.dropFirst())) }
+}
+
+extension [Int] {
+    var product: Int { reduce(1, *) }
+}
