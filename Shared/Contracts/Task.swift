@@ -72,11 +72,12 @@ public enum TaskPayload: Codable, Sendable, Hashable {
     /// The conditioning tokens to make; `seed` drives the choice when photos are dropped or bootstrapped to nine.
     public struct Aggregation: Codable, Sendable, Hashable {
         public var method: Method
-        public var photos: [UUID]
+        /// The `encodePhoto` tasks of the reference photos, in the photos' order; their results name the embeddings.
+        public var embeddings: [UUID]
         public var seed: UInt64
 
-        public init(method: Method, photos: [UUID], seed: UInt64) {
-            (self.method, self.photos, self.seed) = (method, photos, seed)
+        public init(method: Method, embeddings: [UUID], seed: UInt64) {
+            (self.method, self.embeddings, self.seed) = (method, embeddings, seed)
         }
     }
 
@@ -85,20 +86,23 @@ public enum TaskPayload: Codable, Sendable, Hashable {
         public var method: Method
         /// The aggregate task whose result holds the conditioning tokens; nil where the method has none (DreamBooth).
         public var conditioning: UUID?
+        /// The prompt's row, for the result's row.
         public var prompt: UUID
-        public var negativePrompt: UUID
+        /// The `encodePrompt` tasks of the prompt and the negative prompt; their results name the embeddings.
+        public var promptEmbedding: UUID
+        public var negativePromptEmbedding: UUID
         /// Index among the job's pictures of this method and prompt, from 0.
         public var index: Int
         public var seed: UInt64
         public var sampling: Sampling
 
         public init(
-            method: Method, conditioning: UUID?, prompt: UUID, negativePrompt: UUID, index: Int, seed: UInt64,
-            sampling: Sampling
+            method: Method, conditioning: UUID?, prompt: UUID, promptEmbedding: UUID, negativePromptEmbedding: UUID,
+            index: Int, seed: UInt64, sampling: Sampling
         ) {
             (self.method, self.conditioning, self.prompt) = (method, conditioning, prompt)
-            (self.negativePrompt, self.index, self.seed) = (negativePrompt, index, seed)
-            self.sampling = sampling
+            (self.promptEmbedding, self.negativePromptEmbedding) = (promptEmbedding, negativePromptEmbedding)
+            (self.index, self.seed, self.sampling) = (index, seed, sampling)
         }
     }
 
@@ -121,6 +125,16 @@ public enum TaskPayload: Codable, Sendable, Hashable {
         case .evaluate: .evaluate
         }
     }
+}
+
+/// What a finished encode, aggregate or denoise task made: the `result` column of `tasks`.
+public struct TaskResult: Codable, Sendable, Hashable {
+    /// What was made, in the object store: a safetensors file (`embedding` or `tokens`) or a PNG.
+    public var objectKey: String
+    /// Hash of the weights that made it.
+    public var model: String
+
+    public init(objectKey: String, model: String) { (self.objectKey, self.model) = (objectKey, model) }
 }
 
 /// How the reverse process is run.
