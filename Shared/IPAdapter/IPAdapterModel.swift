@@ -16,9 +16,8 @@ public struct IPAdapterModel: Sendable {
     /// Takes the weights for `unet`'s cross-attentions.
     public init(_ w: Weights, for unet: UNet2DConditionModel) throws {
         let layers = unet.crossAttentionWidths
-        let diffusers = w / "encoder_hid_proj" / "image_projection_layers" / 0
-        let isDiffusers = (diffusers / "norm").has("weight")
-        let projection = try ImageProjection(isDiffusers ? diffusers : w / "image_proj")
+        let projection = try ImageProjection(adapter: w)
+        let isDiffusers = !(w / "image_proj" / "norm").has("weight")
         try self.init(projection, layers) { index, name in
             if isDiffusers {
                 return (w / name / "processor" / "to_k_ip" / 0, w / name / "processor" / "to_v_ip" / 0)

@@ -18,6 +18,12 @@ public struct ImageProjection: Sendable {
     /// Width of a token: the UNet's cross_attention_dim, D.
     public let tokenWidth: Int
 
+    /// The projection of an IP-Adapter's file, under h94's keys or diffusers'.
+    public init(adapter w: Weights) throws {
+        let diffusers = w / "encoder_hid_proj" / "image_projection_layers" / 0
+        try self.init((diffusers / "norm").has("weight") ? diffusers : w / "image_proj")
+    }
+
     /// Takes `proj` (or `image_embeds`) and `norm`; the sizes are read from their shapes.
     public init(_ w: Weights) throws {
         let width = try (w / "norm").shape("weight")[0]

@@ -1,0 +1,235 @@
+public import CLIP
+internal import Checkpoint
+internal import Crypto
+public import Diffusion
+public import Foundation
+public import IPAdapter
+internal import TensorEngine
+
+/// A Stable Diffusion 1.5 folder in diffusers' layout with an IP-Adapter in or beside it.
+///
+///     model_index.json
+///     unet/ vae/            config.json, diffusion_pytorch_model[.fp16].safetensors
+///     text_encoder/         config.json, model[.fp16].safetensors
+///     tokenizer/            vocab.json, merges.txt
+///     scheduler/            scheduler_config.json
+///     ip_adapter/           ip-adapter*.safetensors, image_encoder/{config.json, model.safetensors},
+///                           self_attention.safetensors (the paper's aggregator; absent in published adapters)
+///     evaluation/           networks for FID, IS and identity similarity
+///
+/// The adapter is also found where people keep h94's repository: `IP-Adapter/models/` or `models/`, inside the folder or
+/// beside it. Each part is loaded only when asked for, so a service maps only what it uses.
+public struct PipelineFolder: Sendable {
+    /// The folder.
+    public let url: URL
+    /// The folder of the IP-Adapter's files.
+    public let adapterURL: URL
+
+    /// Checks that the folder is one; loads nothing yet.
+    ///
+    /// - Parameter adapter: where the IP-Adapter is, if in none of the usual places
+    public init(_ url: URL, adapter: URL? = nil) throws {
+        guard FileManager.default.fileExists(atPath: url.appendingPathComponent("model_index.json").path) else {
+            throw CheckpointError(
+                "\(url.path): is not a diffusers model folder (it has no model_index.json). Set LIKENESS_MODELS to a "
+                    + "Stable Diffusion 1.5 folder, or make the miniature with: likeness model miniature --out \(url.path)")
+        }
+        self.url = url
+        let parent = url.deletingLastPathComponent()
+        let places =
+            adapter.map { [$0] }
+            ?? [url, parent].flatMap { base in
+                ["ip_adapter", "IP-Adapter/models", "models", "IP-Adapter"].map { base.appendingPathComponent($0) }
+            }
+        guard let found = places.first(where: { Self.adapterFile(in: $0) != nil }) else {
+            throw CheckpointError(
+                "no IP-Adapter (ip-adapter*.safetensors) in or beside \(url.path); looked in "
+                    + places.map(\.path).joined(separator: ", ")
+                    + ". Put h94's IP-Adapter/models there or name its folder in LIKENESS_IP_ADAPTER")
+        }
+        adapterURL = found
+    }
+
+    // MARK: Parts
+
+    /// The text tower.
+    public func text() throws -> CLIPTextModel {
+        let weights = Weights(try checkpoint("text_encoder", "model"))
+        let model = try CLIPTextModel(weights, config("text_encoder/config.json"))
+        try weights.requireAllTaken()
+        return model
+    }
+
+    /// The tokenizer.
+    public func tokenizer() throws -> BytePairTokenizer {
+        try BytePairTokenizer(
+            vocab: read("tokenizer/vocab.json"), merges: read("tokenizer/merges.txt"),
+            length: config("text_encoder/config.json", CLIPTextConfig.self).maxPositionEmbeddings)
+    }
+
+    /// The vision tower.
+    public func vision() throws -> CLIPVisionModel {
+        let weights = Weights(try Self.checkpoint(in: imageEncoderURL, "model"))
+        let model = try CLIPVisionModel(
+            weights, Self.decode(imageEncoderURL.appendingPathComponent("config.json"), CLIPVisionConfig.self))
+        try weights.requireAllTaken()
+        return model
+    }
+
+    /// The denoiser.
+    public func unet() throws -> UNet2DConditionModel {
+        let weights = Weights(try checkpoint("unet", "diffusion_pytorch_model"))
+        let model = try UNet2DConditionModel(weights, config("unet/config.json"))
+        try weights.requireAllTaken()
+        return model
+    }
+
+    /// The picture decoder.
+    public func vae() throws -> AutoencoderKL {
+        let weights = Weights(try checkpoint("vae", "diffusion_pytorch_model"))
+        let model = try AutoencoderKL(weights, config("vae/config.json"))
+        try weights.requireAllTaken()
+        return model
+    }
+
+    /// W'k, W'v and the image projection, for `unet`.
+    public func adapter(for unet: UNet2DConditionModel) throws -> IPAdapterModel {
+        let weights = Weights(try adapterCheckpoint())
+        let model = try IPAdapterModel(weights, for: unet)
+        try weights.requireAllTaken()
+        return model
+    }
+
+    /// The image projection alone.
+    public func imageProjection() throws -> ImageProjection {
+        try ImageProjection(adapter: Weights(try adapterCheckpoint()))
+    }
+
+    /// The paper's aggregator, or nil where the folder has none. Its number of heads is in the file's metadata.
+    public func selfAttention() throws -> PhotoSelfAttention? {
+        guard FileManager.default.fileExists(atPath: selfAttentionURL.path) else { return nil }
+        let file = try SafetensorsFile(selfAttentionURL)
+        guard let heads = file.metadata["heads"].flatMap(Int.init) else {
+            throw CheckpointError("\(selfAttentionURL.path): its metadata does not say `heads`; write it again")
+        }
+        return try PhotoSelfAttention(Weights(file), heads: heads)
+    }
+
+    /// scheduler/scheduler_config.json
+    public func schedulerConfig() throws -> SchedulerConfig { try config("scheduler/scheduler_config.json") }
+
+    // MARK: Identity
+
+    /// Hash of what makes image embeddings, the vision tower; embeddings are cached under it.
+    public func visionHash() throws -> String {
+        try Self.hash([imageEncoderURL.appendingPathComponent("config.json"), Self.file(in: imageEncoderURL, "model")])
+    }
+
+    /// Hash of what makes text embeddings: tokenizer and text tower.
+    public func textHash() throws -> String {
+        try Self.hash([
+            url.appendingPathComponent("tokenizer/vocab.json"), url.appendingPathComponent("tokenizer/merges.txt"),
+            url.appendingPathComponent("text_encoder/config.json"),
+            Self.file(in: url.appendingPathComponent("text_encoder"), "model"),
+        ])
+    }
+
+    /// Hash of what makes tokens from image embeddings: projection and self-attention.
+    public func aggregationHash() throws -> String {
+        var files = [try adapterFile()]
+        if FileManager.default.fileExists(atPath: selfAttentionURL.path) { files.append(selfAttentionURL) }
+        return try Self.hash(files)
+    }
+
+    /// Hash of what makes pictures from embeddings and tokens: UNet, VAE, adapter and schedule.
+    public func pictureHash() throws -> String {
+        let part = "diffusion_pytorch_model"
+        return try Self.hash([
+            url.appendingPathComponent("unet/config.json"), Self.file(in: url.appendingPathComponent("unet"), part),
+            url.appendingPathComponent("vae/config.json"), Self.file(in: url.appendingPathComponent("vae"), part),
+            url.appendingPathComponent("scheduler/scheduler_config.json"), adapterFile(),
+        ])
+    }
+
+    /// Whether the weights are the seeded random miniature's, whose pictures are noise.
+    public var isRandomMiniature: Bool {
+        FileManager.default.fileExists(atPath: url.appendingPathComponent(Miniature.marker).path)
+    }
+
+    // MARK: Files
+
+    private var selfAttentionURL: URL { adapterURL.appendingPathComponent("self_attention.safetensors") }
+
+    private var imageEncoderURL: URL {
+        let places = [adapterURL, url].map { $0.appendingPathComponent("image_encoder") }
+        return places.first { FileManager.default.fileExists(atPath: $0.path) } ?? places[0]
+    }
+
+    private func adapterFile() throws -> URL {
+        guard let file = Self.adapterFile(in: adapterURL) else {
+            throw CheckpointError("\(adapterURL.path): has no ip-adapter*.safetensors any more")
+        }
+        return file
+    }
+
+    /// The plain SD 1.5 adapter if it is there, else the first that is not of another kind (plus, face, SDXL).
+    private static func adapterFile(in folder: URL) -> URL? {
+        let names = (try? FileManager.default.contentsOfDirectory(atPath: folder.path)) ?? []
+        let adapters = names.filter { $0.hasPrefix("ip-adapter") && $0.hasSuffix(".safetensors") }.sorted()
+        let plain = adapters.filter { name in !["plus", "face", "sdxl", "vit-G"].contains { name.contains($0) } }
+        let chosen = plain.first { $0 == "ip-adapter_sd15.safetensors" } ?? plain.first
+        return chosen.map { folder.appendingPathComponent($0) }
+    }
+
+    private func adapterCheckpoint() throws -> SafetensorsFile { try SafetensorsFile(adapterFile()) }
+
+    private func checkpoint(_ part: String, _ name: String) throws -> SafetensorsFile {
+        try Self.checkpoint(in: url.appendingPathComponent(part), name)
+    }
+
+    private static func checkpoint(in folder: URL, _ name: String) throws -> SafetensorsFile {
+        try SafetensorsFile(file(in: folder, name))
+    }
+
+    /// `name.safetensors` or, failing that, `name.fp16.safetensors`.
+    private static func file(in folder: URL, _ name: String) throws -> URL {
+        let candidates = ["\(name).safetensors", "\(name).fp16.safetensors"].map(folder.appendingPathComponent)
+        guard let file = candidates.first(where: { FileManager.default.fileExists(atPath: $0.path) }) else {
+            throw CheckpointError("\(folder.path): has neither \(name).safetensors nor \(name).fp16.safetensors")
+        }
+        return file
+    }
+
+    private func config<T: Decodable>(_ path: String, _ type: T.Type = T.self) throws -> T {
+        try Self.decode(url.appendingPathComponent(path), type)
+    }
+
+    static func decode<T: Decodable>(_ url: URL, _ type: T.Type) throws -> T {
+        do {
+            return try JSONDecoder().decode(type, from: Data(contentsOf: url))
+        } catch let error as CheckpointError {
+            throw error
+        } catch {
+            throw CheckpointError("\(url.path): cannot be read as a \(type): \(error)")
+        }
+    }
+
+    private func read(_ path: String) throws -> Data {
+        do {
+            return try Data(contentsOf: url.appendingPathComponent(path))
+        } catch {
+            throw CheckpointError("\(url.path)/\(path): cannot be read: \(error.localizedDescription)")
+        }
+    }
+
+    /// SHA-256 over the files' bytes, in order; hex.
+    static func hash(_ files: [URL]) throws -> String {
+        var hash = SHA256()
+        for file in files {
+            let handle = try FileHandle(forReadingFrom: file)
+            defer { try? handle.close() }
+            while let chunk = try handle.read(upToCount: 8 << 20), !chunk.isEmpty { hash.update(data: chunk) }
+        }
+        return hash.finalize().map { String(format: "%02x", $0) }.joined()
+    }
+}
