@@ -43,9 +43,10 @@ public final class RandomWeights: TensorSource {
         if shape.count <= 1 && name.hasSuffix("weight") { return Tensor(repeating: 1, shape: shape) }
         if name.hasSuffix("bias") || isNorm && shape.count <= 1 { return .zeros(shape) }
         let fanIn = shape.dropFirst().reduce(1, *)
-        let deviation = name.contains("embedding") ? 0.02 : 1 / Float(max(fanIn, 1)).squareRoot()
+        let deviation = name.contains("embedding") ? 0.02 : 1 / Double(max(fanIn, 1)).squareRoot()
         let stream = SHA256.hash(data: Data(name.utf8)).prefix(8).reduce(UInt64(0)) { $0 << 8 | UInt64($1) }
-        let count = shape.reduce(1, *)
-        return Tensor(Philox(seed: seed, stream: stream).normal(count), shape: shape).scaled(by: deviation)
+        return Tensor(shape: shape, longLived: true) {
+            Philox(seed: seed, stream: stream).fillNormal($0, deviation: deviation)
+        }
     }
 }

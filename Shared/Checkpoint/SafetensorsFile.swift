@@ -123,7 +123,7 @@ public struct SafetensorsFile: TensorSource {
                 borrowing: base.bindMemory(to: Float.self, capacity: count), shape: entry.shape, owner: file)
         case .f16, .bf16:
             let kernel = entry.dtype == .f16 ? lk_half_to_float : lk_bfloat_to_float
-            return Tensor(shape: entry.shape) { out in
+            return Tensor(shape: entry.shape, longLived: true) { out in
                 if UInt(bitPattern: base) % 2 == 0 {
                     kernel(out.baseAddress, base.assumingMemoryBound(to: UInt16.self), out.count)
                 } else {

@@ -40,7 +40,9 @@ extension Tensor {
                 o: out, q: pointer, k: keys.pointer, v: values.pointer, batch: n, heads: heads, queries: queries,
                 keys: keys.shape[1], head_dim: d / heads, q_stride: d, k_stride: d, v_stride: d, o_stride: d,
                 scale: 1 / Float(d / heads).squareRoot(), weight: weight, causal: causal, accumulate: accumulate)
-            lk_attention(&args)
+            Profile.measure(.attention, flops: 4 * Double(n * queries * d) * Double(keys.shape[1])) {
+                lk_attention(&args)
+            }
         }
     }
 }

@@ -98,7 +98,11 @@ extension Tensor {
             if let bias = filter.bias {
                 arguments.append((DNNL_ARG_BIAS, OneDNN.layout([out], dnnl_a), UnsafeMutableRawPointer(bias.pointer)))
             }
-            withExtendedLifetime((storage, weight.storage, filter)) { primitive.execute(arguments) }
+            withExtendedLifetime((storage, weight.storage, filter)) {
+                Profile.measure(.convolution, flops: 2 * Double(n * oh * ow * out) * Double(c * kh * kw)) {
+                    primitive.execute(arguments)
+                }
+            }
         }
     }
 }
@@ -116,7 +120,7 @@ enum Reorder {
             dnnl_primitive_destroy(primitive)
             dnnl_primitive_desc_destroy(descriptor)
         }
-        return Tensor(shape: [floats]) { out in
+        return Tensor(shape: [floats], longLived: true) { out in
             guard let out = out.baseAddress else { return }
             let memories = [
                 OneDNN.memory(from, UnsafeMutableRawPointer(tensor.pointer)),

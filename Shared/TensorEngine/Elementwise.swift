@@ -81,7 +81,9 @@ extension Tensor {
     public func geglu() -> Tensor {
         let d = shape[shape.count - 1] / 2
         return Tensor(shape: shape.dropLast() + [d]) { out in
-            withExtendedLifetime(storage) { lk_geglu(out.baseAddress, pointer, count / (2 * d), d) }
+            withExtendedLifetime(storage) {
+                Profile.measure(.elementwise) { lk_geglu(out.baseAddress, pointer, count / (2 * d), d) }
+            }
         }
     }
 
@@ -93,7 +95,9 @@ extension Tensor {
 
     private func map(_ kernel: (UnsafeMutablePointer<Float>?, UnsafePointer<Float>?) -> Void) -> Tensor {
         Tensor(shape: shape) { out in
-            withExtendedLifetime(storage) { kernel(out.baseAddress, pointer) }
+            withExtendedLifetime(storage) {
+                Profile.measure(.elementwise) { kernel(out.baseAddress, pointer) }
+            }
         }
     }
 }

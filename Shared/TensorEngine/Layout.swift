@@ -25,7 +25,7 @@ extension Tensor {
         precondition(x.shape.dropLast() == z.shape.dropLast(), "\(x.shape) and \(z.shape) differ before the last axis")
         return Tensor(shape: x.shape.dropLast() + [a + b]) { out in
             withExtendedLifetime((x.storage, z.storage)) {
-                lk_concat(out.baseAddress, x.pointer, z.pointer, x.count / a, a, b)
+                Profile.measure(.layout) { lk_concat(out.baseAddress, x.pointer, z.pointer, x.count / a, a, b) }
             }
         }
     }
@@ -48,7 +48,7 @@ extension Tensor {
         let (n, h, w, c) = (shape[0], shape[1], shape[2], shape[3])
         return Tensor(shape: [n, height, width, c]) { out in
             withExtendedLifetime(storage) {
-                lk_upsample_nearest(out.baseAddress, pointer, n, h, w, c, height, width)
+                Profile.measure(.layout) { lk_upsample_nearest(out.baseAddress, pointer, n, h, w, c, height, width) }
             }
         }
     }

@@ -41,7 +41,9 @@ extension Tensor {
                 let layout = OneDNN.layout([1, out], dnnl_ab)
                 arguments.append((DNNL_ARG_BIAS, layout, UnsafeMutableRawPointer(bias.pointer)))
             }
-            withExtendedLifetime((storage, weight.storage, bias?.storage)) { primitive.execute(arguments) }
+            withExtendedLifetime((storage, weight.storage, bias?.storage)) {
+                Profile.measure(.linear, flops: 2 * Double(m * out) * Double(k)) { primitive.execute(arguments) }
+            }
         }
     }
 }

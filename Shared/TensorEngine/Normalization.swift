@@ -8,8 +8,10 @@ extension Tensor {
         precondition(c % groups == 0 && weight.shape == [c] && bias.shape == [c], "GroupNorm of \(shape)")
         return Tensor(shape: shape) { out in
             withExtendedLifetime((storage, weight.storage, bias.storage)) {
-                lk_group_norm(
-                    out.baseAddress, pointer, weight.pointer, bias.pointer, n, count / n / c, c, groups, eps, silu)
+                Profile.measure(.normalization) {
+                    lk_group_norm(
+                        out.baseAddress, pointer, weight.pointer, bias.pointer, n, count / n / c, c, groups, eps, silu)
+                }
             }
         }
     }
@@ -20,7 +22,9 @@ extension Tensor {
         precondition(weight.shape == [d] && bias.shape == [d], "LayerNorm of \(shape) with weight \(weight.shape)")
         return Tensor(shape: shape) { out in
             withExtendedLifetime((storage, weight.storage, bias.storage)) {
-                lk_layer_norm(out.baseAddress, pointer, weight.pointer, bias.pointer, count / d, d, eps)
+                Profile.measure(.normalization) {
+                    lk_layer_norm(out.baseAddress, pointer, weight.pointer, bias.pointer, count / d, d, eps)
+                }
             }
         }
     }

@@ -38,15 +38,23 @@ public struct Philox: Sendable {
     /// `count` standard normal numbers: pairs of the stream's numbers through the Box–Muller transform, in double.
     public func normal(_ count: Int) -> [Float] {
         [Float](unsafeUninitializedCapacity: count) { out, filled in
-            for index in 0..<(count + 3) / 4 {
-                let b = block(UInt64(index))
-                let pairs = [Self.boxMuller(b.0, b.1), Self.boxMuller(b.2, b.3)]
-                for (j, value) in [pairs[0].0, pairs[0].1, pairs[1].0, pairs[1].1].enumerated()
-                where index * 4 + j < count {
-                    out.initializeElement(at: index * 4 + j, to: Float(value))
-                }
-            }
+            fillNormal(UnsafeMutableBufferPointer(rebasing: out[..<count]), deviation: 1)
             filled = count
+        }
+    }
+
+    /// Fills memory with normal numbers of this standard deviation.
+    package func fillNormal(_ out: UnsafeMutableBufferPointer<Float>, deviation: Double) {
+        for index in 0..<(out.count + 3) / 4 {
+            let b = block(UInt64(index))
+            let (x, y) = Self.boxMuller(b.0, b.1)
+            let (z, w) = Self.boxMuller(b.2, b.3)
+            let values = (Float(deviation * x), Float(deviation * y), Float(deviation * z), Float(deviation * w))
+            let at = index * 4
+            out[at] = values.0
+            if at + 1 < out.count { out[at + 1] = values.1 }
+            if at + 2 < out.count { out[at + 2] = values.2 }
+            if at + 3 < out.count { out[at + 3] = values.3 }
         }
     }
 

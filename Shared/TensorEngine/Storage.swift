@@ -8,15 +8,33 @@ import Glibc
 final class Storage: @unchecked Sendable {
     let base: UnsafeMutablePointer<Float>
     let count: Int
-    private let owner: AnyObject?
+    private let owner: Owner
+
+    private enum Owner {
+        case heap
+        /// Pages of its own, of so many bytes.
+        case pages(Int)
+        case other(AnyObject)
+    }
 
     /// Uninitialised memory for `count` floats.
-    init(count: Int) {
+    ///
+    /// - Parameter longLived: weights rather than activations. Large ones get pages of their own, huge where the system
+    ///   has them, which go back to the system when they are freed.
+    init(count: Int, longLived: Bool = false) {
         Allocator.prepare
         self.count = count
-        owner = nil
         let bytes = max(count, 1) * MemoryLayout<Float>.stride
-        guard let memory = aligned_alloc(64, (bytes + 63) / 64 * 64) else {
+        let memory: UnsafeMutableRawPointer?
+        if longLived && bytes >= 1 << 20 {
+            owner = .pages(bytes)
+            memory = mmap(nil, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0)
+            madvise(memory, bytes, MADV_HUGEPAGE)
+        } else {
+            owner = .heap
+            memory = aligned_alloc(64, (bytes + 63) / 64 * 64)
+        }
+        guard let memory, memory != MAP_FAILED else {
             fatalError("out of memory: \(bytes) bytes for a tensor of \(count) numbers")
         }
         base = memory.bindMemory(to: Float.self, capacity: max(count, 1))
@@ -26,10 +44,16 @@ final class Storage: @unchecked Sendable {
     init(borrowing base: UnsafePointer<Float>, count: Int, owner: AnyObject) {
         self.base = UnsafeMutablePointer(mutating: base)
         self.count = count
-        self.owner = owner
+        self.owner = .other(owner)
     }
 
-    deinit { if owner == nil { free(base) } }
+    deinit {
+        switch owner {
+        case .heap: free(base)
+        case .pages(let bytes): munmap(base, bytes)
+        case .other: break
+        }
+    }
 }
 
 private enum Allocator {

@@ -31,8 +31,12 @@ public struct Tensor: Sendable {
     public static func zeros(_ shape: [Int]) -> Tensor { Tensor(repeating: 0, shape: shape) }
 
     /// Makes a tensor by letting `fill` write every number of its fresh, uninitialised memory.
-    package init(shape: [Int], fill: (UnsafeMutableBufferPointer<Float>) throws -> Void) rethrows {
-        let storage = Storage(count: shape.product)
+    ///
+    /// - Parameter longLived: a weight rather than an activation; see `Storage`
+    package init(
+        shape: [Int], longLived: Bool = false, fill: (UnsafeMutableBufferPointer<Float>) throws -> Void
+    ) rethrows {
+        let storage = Storage(count: shape.product, longLived: longLived)
         try fill(UnsafeMutableBufferPointer(start: storage.base, count: storage.count))
         self.init(shape: shape, storage: storage)
     }
