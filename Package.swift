@@ -89,7 +89,7 @@ let package = Package(
         library("Messaging", ["CRabbitMQ", "Contracts", "Telemetry", lifecycle, logging, metrics]),
         library(
             "Store", ["CPostgres", "Contracts", "Telemetry", crypto, lifecycle, logging, metrics],
-            resources: [.copy("SQL")]),
+            resources: [.embedInCode("SQL/0001_initial.sql")]),
         library(
             "ServiceKit", ["Messaging", "Store", "Contracts", "Telemetry", configuration, lifecycle, logging, metrics]),
 
@@ -112,6 +112,7 @@ let package = Package(
             ]),
 
         // Tests, by the target they are about.
+        tests("RenderedPeopleTests", ["RenderedPeople", "ImageIO"]),
         tests("DiffusionTests", ["Diffusion", "TensorEngine"]),
     ],
     swiftLanguageModes: [.v6]

@@ -89,7 +89,7 @@ extension Painter {
             for _ in 0..<Int(18 + 16 * who.skin.freckles) {
                 let side = random.pick(Float(-1), 1)
                 let place = V2(side * random.range(0.04, 0.52), random.range(0.14, 0.46))
-                let radius = random.range(0.014, 0.024)
+                let radius = random.range(0.011, 0.021)
                 fillFace(Canvas.Box(centre: place, radius: V2(0.04, 0.04)), soft: 0.008, alpha: 0.8) { uv in
                     circle(uv, place, radius)
                 } paint: { _ in
@@ -106,13 +106,22 @@ extension Painter {
         }
     }
 
-    /// The ear on the side that the head turns away from is near, the other is partly hidden behind the cheek.
-    func ears(near: Bool) {
+    /// Whether hair leaves the ears free.
+    private var earsShow: Bool {
+        ![.bob, .straight, .fringe, .wavy, .ringlets, .afro, .curly, .pixie].contains(who.hair.style)
+    }
+
+    /// Where an ear lies among the layers: the far one of a turned head behind the cheek, others under or over the hair.
+    enum EarLayer { case behindFace, underHair, overHair }
+
+    func ears(_ layer: EarLayer) {
         let (size, tone, dark) = (who.ears.size, skin, deep)
-        for side: Float in [-1, 1] where (side * head.yaw.sin < 0) == near {
+        for side: Float in [-1, 1] {
+            let far = max(side * head.yaw.sin - 0.08, 0)
+            guard layer == (far > 0 ? .behindFace : earsShow ? .overHair : .underHair) else { continue }
             let reach = who.face.width * 0.94 + who.ears.out
             let place = V2(
-                side * reach * head.yaw.cos + head.yaw.sin * 0.16, 0.1 - head.pitch.sin * 0.05)
+                side * (reach * head.yaw.cos - 0.4 * far) + head.yaw.sin * 0.16, 0.1 - head.pitch.sin * 0.05)
             let radius = V2(size * 0.62, size)
             let s = shade(V2(place.x * 0.9, place.y))
             let colour = s < 1 ? mix(dark, tone, clamp((s - 0.4) / 0.6)) : scaled(tone, s)

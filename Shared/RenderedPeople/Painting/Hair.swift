@@ -9,7 +9,9 @@ extension Painter {
         let hair = who.hair
         let flow = p.x * 15 + p.y * (3 + 2 * hair.side) * (p.x < 0 ? -1 : 1) * 0.5
         let streak =
-            isCurly ? wave(p.x * 3.3 + 0.3 * wave(p.y * 2.1)) * wave(p.y * 3.3) : lineNoise(flow, hair.pattern)
+            isCurly
+            ? wave(p.x * 2.7 + 0.45 * wave(p.y * 1.7 + 0.2)) * wave(p.y * 2.5 + 0.45 * wave(p.x * 1.9))
+            : lineNoise(flow, hair.pattern)
         let ring = length(p - V2(-0.12, 0.05)) - 0.86
         let gloss = clamp(1 - abs(ring) * 6) * smoothstep(0.1, -0.5, p.y) * (0.5 + 0.5 * streak)
         let base = scaled(hair.colour, shade(p) * dark * (0.98 + 0.1 * streak))
@@ -40,8 +42,8 @@ extension Painter {
         case .crop: return 0.03 + (0.05 + 0.3 * hair.volume) * top
         case .sidePart: return 0.03 + top * (0.08 + 0.5 * hair.volume) * (1 - 0.5 * hair.side * x)
         case .quiff:
-            let lift = smoothstep(0.85, 0, abs(x - hair.side * 0.25))
-            return 0.03 + top * (0.05 + (0.1 + 0.9 * hair.volume) * lift)
+            let lift = smoothstep(-0.9, 0.35, hair.side * x) * smoothstep(1, 0.45, hair.side * x)
+            return 0.03 + top * (0.05 + (0.16 + 0.9 * hair.volume) * lift)
         case .spiky:
             let t = around(p) * 4.2 + 0.3
             let tooth = 1 - abs(2 * (t - t.rounded(.down)) - 1)
