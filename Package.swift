@@ -89,7 +89,7 @@ let package = Package(
         library("Messaging", ["CRabbitMQ", "Contracts", "Telemetry", lifecycle, logging, metrics]),
         library(
             "Store", ["CPostgres", "Contracts", "Telemetry", crypto, lifecycle, logging, metrics],
-            resources: [.embedInCode("SQL/0001_initial.sql")]),
+            resources: [.embedInCode("SQL/v0001_initial.sql")]),
         library(
             "ServiceKit", ["Messaging", "Store", "Contracts", "Telemetry", configuration, lifecycle, logging, metrics]),
 
@@ -114,6 +114,8 @@ let package = Package(
         // Tests, by the target they are about.
         tests("RenderedPeopleTests", ["RenderedPeople", "ImageIO"]),
         tests("DiffusionTests", ["Diffusion", "TensorEngine"]),
+        .target(name: "TestSupport", path: "Tests/Support", swiftSettings: strict),
+        tests("MessagingTests", ["Messaging", "Contracts", "TestSupport", logging]),
     ],
     swiftLanguageModes: [.v6]
 )

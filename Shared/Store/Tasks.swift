@@ -1,0 +1,262 @@
+public import Contracts
+public import Foundation
+
+/// The right to work on a task, for as long as its lease is renewed.
+public struct Claim: Sendable {
+    public let task: UUID
+    public let job: UUID
+    public let stage: Stage
+    public let payload: TaskPayload
+    /// How many times the task was claimed, this time included. Fences off a worker that lost its lease.
+    public let attempt: Int
+    public let maxAttempts: Int
+    public let worker: String
+}
+
+/// What came of trying to claim a task.
+public enum ClaimOutcome: Sendable {
+    /// The caller is to do it.
+    case claimed(Claim)
+    /// Another worker is doing it.
+    case taken
+    /// There is nothing to do: it has ended, is gone, or is not to be started yet.
+    case finished
+}
+
+extension Database {
+    /// Claims a task for `worker`. One that used up its attempts is failed for good instead.
+    public func claim(task: UUID, worker: String, lease: Duration) async throws -> ClaimOutcome {
+        try await transaction { transaction in
+            let claimed = try await transaction.query(
+                """
+                UPDATE tasks SET state = 'running', worker = $2, attempt = attempt + 1, started_at = now(),
+                                 lease_until = now() + $3::float8 * interval '1 second'
+                WHERE id = $1 AND attempt < max_attempts
+                  AND (state = 'queued' OR state = 'running' AND lease_until < now())
+                RETURNING job_id, stage, payload, attempt, max_attempts
+                """,
+                task, worker, lease / .seconds(1))
+            if let row = claimed.first {
+                let job: UUID = try row.get("job_id")
+                try await transaction.query("UPDATE jobs SET state = 'running' WHERE id = $1 AND state = 'queued'", job)
+                return .claimed(
+                    Claim(
+                        task: task, job: job, stage: try row.get(raw: "stage"),
+                        payload: try row.get(json: "payload", .likeness), attempt: try row.get("attempt"),
+                        maxAttempts: try row.get("max_attempts"), worker: worker))
+            }
+            let rows = try await transaction.query(
+                """
+                SELECT job_id, state, lease_until >= now() AS alive, attempt, error FROM tasks WHERE id = $1 FOR UPDATE
+                """, task)
+            guard let row = rows.first else { return .finished }
+            let state: TaskState = try row.get(raw: "state")
+            if state == .running, try row.getOptional("alive") == true { return .taken }
+            if state == .running || state == .queued {
+                try await transaction.giveUp(
+                    task, job: try row.get("job_id"), attempts: try row.get("attempt"),
+                    last: try row.getOptional("error"))
+            }
+            return .finished
+        }
+    }
+
+    /// Extends the lease. False: it was lost, or the job was cancelled; stop working.
+    public func renew(_ claim: Claim, lease: Duration) async throws -> Bool {
+        try await !query(
+            """
+            UPDATE tasks SET lease_until = now() + $4::float8 * interval '1 second'
+            WHERE id = $1 AND worker = $2 AND attempt = $3 AND state = 'running' RETURNING id
+            """,
+            claim.task, claim.worker, claim.attempt, lease / .seconds(1)
+        ).isEmpty
+    }
+
+    /// Ends a task well: its result, its effects, what can start now, and the job's end, in one transaction.
+    ///
+    /// - Parameters:
+    ///   - result: JSON for the task's `result` column
+    ///   - effects: the rows that the work made
+    /// - Returns: false if the claim was lost; nothing is written then
+    public func complete(
+        _ claim: Claim, result: Data? = nil, effects: @Sendable (Transaction) async throws -> Void = { _ in }
+    ) async throws -> Bool {
+        try await transaction { transaction in
+            let ended = try await transaction.query(
+                """
+                UPDATE tasks SET state = 'done', result = $4::jsonb, finished_at = now(), lease_until = NULL, error = NULL
+                WHERE id = $1 AND worker = $2 AND attempt = $3 AND state = 'running' RETURNING id
+                """,
+                claim.task, claim.worker, claim.attempt, result)
+            if ended.isEmpty {
+                // Perhaps this very call committed and the connection broke before the answer came.
+                return try await !transaction.query(
+                    "SELECT id FROM tasks WHERE id = $1 AND worker = $2 AND attempt = $3 AND state = 'done'",
+                    claim.task, claim.worker, claim.attempt
+                ).isEmpty
+            }
+            try await effects(transaction)
+            try await transaction.release(dependentsOf: claim.task)
+            try await transaction.finishJobIfOver(claim.job)
+            return true
+        }
+    }
+
+    /// Ends an attempt badly.
+    ///
+    /// - Parameter retryAfter: when to try again; nil, or no attempts left, fails the task for good, and with it what
+    ///   needs it. Evaluation is different: it scores whatever pictures there are.
+    /// - Returns: whether the task will be tried again
+    @discardableResult
+    public func fail(_ claim: Claim, error: String, retryAfter: Duration?) async throws -> Bool {
+        try await transaction { transaction in
+            let held = try await transaction.query(
+                """
+                SELECT id FROM tasks WHERE id = $1 AND worker = $2 AND attempt = $3 AND state = 'running' FOR UPDATE
+                """,
+                claim.task, claim.worker, claim.attempt)
+            if held.isEmpty { return false }
+            if let retryAfter, claim.attempt < claim.maxAttempts {
+                try await transaction.requeue(claim.task, error: error)
+                try await transaction.enqueue(
+                    TaskMessage(task: claim.task, job: claim.job, stage: claim.stage), after: retryAfter)
+                return true
+            }
+            let text = retryAfter == nil ? error : "gave up after \(claim.attempt) attempts: \(error)"
+            try await transaction.failForGood(claim.task, error: text)
+            try await transaction.finishJobIfOver(claim.job)
+            return false
+        }
+    }
+
+    /// Puts tasks whose worker went silent back in their queues, or fails those with no attempts left.
+    ///
+    /// - Returns: how many there were
+    public func requeueExpired(limit: Int = 100) async throws -> Int {
+        try await transaction { transaction in
+            let rows = try await transaction.query(
+                """
+                SELECT id, job_id, stage, worker, attempt, max_attempts FROM tasks
+                WHERE state = 'running' AND lease_until < now() ORDER BY id LIMIT $1 FOR UPDATE SKIP LOCKED
+                """, limit)
+            for row in rows {
+                let (task, job): (UUID, UUID) = (try row.get("id"), try row.get("job_id"))
+                let error = "worker \(try row.getOptional("worker", as: String.self) ?? "?") went silent"
+                if try row.get("attempt", as: Int.self) >= row.get("max_attempts") {
+                    try await transaction.giveUp(task, job: job, attempts: try row.get("attempt"), last: error)
+                } else {
+                    try await transaction.requeue(task, error: error)
+                    try await transaction.enqueue(TaskMessage(task: task, job: job, stage: try row.get(raw: "stage")))
+                }
+            }
+            return rows.count
+        }
+    }
+
+    /// Sends the messages of queued tasks again, for a broker that lost its data. Duplicates do no harm.
+    public func resendQueued(olderThan age: Duration) async throws -> Int {
+        try await transaction { transaction in
+            let rows = try await transaction.query(
+                """
+                SELECT id, job_id, stage FROM tasks
+                WHERE state = 'queued' AND queued_at < now() - $1::float8 * interval '1 second'
+                """, age / .seconds(1))
+            for row in rows {
+                try await transaction.enqueue(
+                    TaskMessage(task: try row.get("id"), job: try row.get("job_id"), stage: try row.get(raw: "stage")))
+            }
+            return rows.count
+        }
+    }
+
+    /// A finished task's `result` column.
+    public func taskResult(_ task: UUID) async throws -> TaskResult? {
+        let rows = try await query("SELECT result FROM tasks WHERE id = $1 AND result IS NOT NULL", task)
+        return try rows.first?.get(json: "result", .likeness)
+    }
+}
+
+extension Transaction {
+    /// Tasks that waited for `task` have one thing less to wait for; those with nothing left are queued.
+    func release(dependentsOf task: UUID) async throws {
+        let rows = try await query(
+            """
+            WITH dependents AS (
+                SELECT t.id FROM tasks t JOIN task_dependencies d ON d.task_id = t.id
+                WHERE d.depends_on = $1 ORDER BY t.id FOR UPDATE OF t)
+            UPDATE tasks SET pending = pending - 1,
+                   state = CASE WHEN state = 'waiting' AND pending = 1 THEN 'queued' ELSE state END,
+                   queued_at = CASE WHEN state = 'waiting' AND pending = 1 THEN now() ELSE queued_at END
+            FROM dependents WHERE tasks.id = dependents.id
+            RETURNING tasks.id, job_id, stage, state, pending
+            """, task)
+        for row in rows where try row.get(raw: "state") == TaskState.queued && row.get("pending", as: Int.self) == 0 {
+            try await enqueue(
+                TaskMessage(task: try row.get("id"), job: try row.get("job_id"), stage: try row.get(raw: "stage")))
+        }
+    }
+
+    /// Fails a task and, one after the other, every task that cannot start without it.
+    func failForGood(_ task: UUID, error: String) async throws {
+        var failing = [(task, error)]
+        while let (task, error) = failing.popLast() {
+            let failed = try await query(
+                """
+                UPDATE tasks SET state = 'failed', error = $2, finished_at = now(), lease_until = NULL
+                WHERE id = $1 AND state IN ('waiting', 'queued', 'running') RETURNING id
+                """, task, error)
+            if failed.isEmpty { continue }
+            let dependents = try await query(
+                """
+                SELECT t.id, t.job_id, t.stage FROM tasks t JOIN task_dependencies d ON d.task_id = t.id
+                WHERE d.depends_on = $1 ORDER BY t.id FOR UPDATE OF t
+                """, task)
+            for row in dependents {
+                let id: UUID = try row.get("id")
+                guard try row.get(raw: "stage") == Stage.evaluate else {
+                    failing.append((id, "needs a task that failed: \(error)"))
+                    continue
+                }
+                let ready = try await query(
+                    """
+                    UPDATE tasks SET pending = pending - 1,
+                           state = CASE WHEN state = 'waiting' AND pending = 1 THEN 'queued' ELSE state END,
+                           queued_at = CASE WHEN pending = 1 THEN now() ELSE queued_at END
+                    WHERE id = $1 RETURNING state, pending
+                    """, id)
+                if let row = ready.first, try row.get(raw: "state") == TaskState.queued,
+                    try row.get("pending", as: Int.self) == 0
+                {
+                    try await enqueue(TaskMessage(task: id, job: try dependents[0].get("job_id"), stage: .evaluate))
+                }
+            }
+        }
+    }
+
+    /// Ends a job whose tasks have all ended. The row is locked first: of two tasks that end at the same time, the
+    /// second sees the first's end.
+    func finishJobIfOver(_ job: UUID) async throws {
+        try await query("SELECT id FROM jobs WHERE id = $1 FOR UPDATE", job)
+        try await query(
+            """
+            UPDATE jobs SET finished_at = now(),
+                state = CASE WHEN EXISTS (SELECT FROM tasks WHERE job_id = $1 AND state = 'failed')
+                             THEN 'failed' ELSE 'done' END
+            WHERE id = $1 AND state IN ('queued', 'running') AND NOT EXISTS (
+                SELECT FROM tasks WHERE job_id = $1 AND state IN ('waiting', 'queued', 'running'))
+            """, job)
+    }
+
+    func requeue(_ task: UUID, error: String) async throws {
+        try await query(
+            """
+            UPDATE tasks SET state = 'queued', queued_at = now(), worker = NULL, lease_until = NULL, error = $2
+            WHERE id = $1
+            """, task, error)
+    }
+
+    func giveUp(_ task: UUID, job: UUID, attempts: Int, last error: String?) async throws {
+        try await failForGood(task, error: "gave up after \(attempts) attempts: \(error ?? "its workers went silent")")
+        try await finishJobIfOver(job)
+    }
+}
