@@ -7,7 +7,8 @@ actor Connection {
     nonisolated var unownedExecutor: UnownedSerialExecutor { executor.asUnownedSerialExecutor() }
 
     private let settings: String
-    private var handle: OpaquePointer?
+    private var owned: Handle?
+    private var handle: OpaquePointer? { owned?.pointer }
     /// Names of the statements prepared on this connection.
     private var prepared: [String: String] = [:]
 
@@ -17,30 +18,34 @@ actor Connection {
         executor = ThreadExecutor(name: "postgres")
     }
 
-    deinit {
-        if let handle { PQfinish(handle) }
-        executor.stop()
+    deinit { executor.stop() }
+
+    /// Closes the connection when it is let go. Only its actor's thread uses it.
+    private final class Handle: @unchecked Sendable {
+        let pointer: OpaquePointer
+
+        init(_ pointer: OpaquePointer) { self.pointer = pointer }
+
+        deinit { PQfinish(pointer) }
     }
 
     /// Connects unless connected.
     func open(statementTimeout: Duration) throws {
         if let handle, PQstatus(handle) == CONNECTION_OK { return }
         close()
-        let handle = PQconnectdb(settings)
-        guard PQstatus(handle) == CONNECTION_OK else {
-            let message = Self.text(PQerrorMessage(handle))
-            PQfinish(handle)
-            throw StoreError.connection(message)
+        guard let pointer = PQconnectdb(settings) else { throw StoreError.connection("out of memory") }
+        let opened = Handle(pointer)
+        guard PQstatus(pointer) == CONNECTION_OK else {
+            throw StoreError.connection(Self.text(PQerrorMessage(pointer)))
         }
-        self.handle = handle
-        PQsetNoticeProcessor(handle, { _, _ in }, nil)
+        owned = opened
+        PQsetNoticeProcessor(pointer, { _, _ in }, nil)
         let milliseconds = Int(statementTimeout / .milliseconds(1))
         _ = try command("SET statement_timeout = \(milliseconds); SET lock_timeout = \(milliseconds)")
     }
 
     func close() {
-        if let handle { PQfinish(handle) }
-        handle = nil
+        owned = nil
         prepared = [:]
     }
 

@@ -1,5 +1,6 @@
 internal import Crypto
 import Foundation
+internal import Logging
 
 extension Database {
     /// A numbered change of the schema.
