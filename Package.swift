@@ -115,6 +115,7 @@ let package = Package(
         tests("RenderedPeopleTests", ["RenderedPeople", "ImageIO"]),
         tests("DiffusionTests", ["Diffusion", "TensorEngine"]),
         .target(name: "TestSupport", path: "Tests/Support", swiftSettings: strict),
+        tests("StoreTests", ["Store", "Contracts", logging]),
         tests("MessagingTests", ["Messaging", "Contracts", "TestSupport", logging]),
     ],
     swiftLanguageModes: [.v6]

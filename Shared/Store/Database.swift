@@ -184,3 +184,13 @@ actor ConnectionPool {
         }
     }
 }
+
+extension Database {
+    /// Runs a command that cannot be in a transaction, such as `CREATE DATABASE`; for set-up and tests.
+    public func administer(_ sql: String) async throws {
+        try await pool.withConnection { connection in
+            try await connection.open(statementTimeout: self.statementTimeout)
+            try await connection.command(sql)
+        }
+    }
+}

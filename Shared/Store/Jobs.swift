@@ -117,7 +117,7 @@ extension Database {
     /// - Returns: the job's state now; nil if there is no such job
     public func cancel(_ job: UUID) async throws -> JobState? {
         try await transaction { transaction in
-            try await transaction.query("SELECT id FROM tasks WHERE job_id = $1 ORDER BY id FOR UPDATE", job)
+            try await transaction.query("SELECT id FROM tasks WHERE job_id = $1 ORDER BY id FOR NO KEY UPDATE", job)
             try await transaction.query(
                 """
                 UPDATE tasks SET state = 'cancelled', finished_at = now(), lease_until = NULL

@@ -28,7 +28,7 @@ extension Database {
             let rows = try await transaction.query(
                 """
                 SELECT id, routing_key, message_id, body FROM outbox WHERE available_at <= now()
-                ORDER BY id LIMIT $1 FOR UPDATE SKIP LOCKED
+                ORDER BY id LIMIT $1 FOR NO KEY UPDATE SKIP LOCKED
                 """, limit)
             if rows.isEmpty { return 0 }
             let messages = try rows.map {

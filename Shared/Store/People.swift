@@ -98,7 +98,7 @@ extension Database {
         let (id, job, task) = (UUID(), UUID(), UUID())
         return try await transaction { transaction in
             // One photo at a time for each person, so that positions have no gaps and no doubles.
-            let owner = try await transaction.query("SELECT id FROM people WHERE id = $1 FOR UPDATE", person)
+            let owner = try await transaction.query("SELECT id FROM people WHERE id = $1 FOR NO KEY UPDATE", person)
             guard !owner.isEmpty else { throw StoreError.invalid("the person has been removed") }
             let known = try await transaction.query(
                 "SELECT * FROM photos WHERE person_id = $1 AND content_hash = $2", person, photo.contentHash)

@@ -23,6 +23,9 @@ public enum ClaimOutcome: Sendable {
     case finished
 }
 
+// Rows are locked FOR NO KEY UPDATE throughout: the foreign keys of inserted rows take KEY SHARE locks on jobs and tasks,
+// and only this strength goes together with those. A plain FOR UPDATE deadlocks two completions of one job.
+
 extension Database {
     /// Claims a task for `worker`. One that used up its attempts is failed for good instead.
     public func claim(task: UUID, worker: String, lease: Duration) async throws -> ClaimOutcome {
@@ -47,7 +50,7 @@ extension Database {
             }
             let rows = try await transaction.query(
                 """
-                SELECT job_id, state, lease_until >= now() AS alive, attempt, error FROM tasks WHERE id = $1 FOR UPDATE
+                SELECT job_id, state, lease_until >= now() AS alive, attempt, error FROM tasks WHERE id = $1 FOR NO KEY UPDATE
                 """, task)
             guard let row = rows.first else { return .finished }
             let state: TaskState = try row.get(raw: "state")
@@ -112,7 +115,7 @@ extension Database {
         try await transaction { transaction in
             let held = try await transaction.query(
                 """
-                SELECT id FROM tasks WHERE id = $1 AND worker = $2 AND attempt = $3 AND state = 'running' FOR UPDATE
+                SELECT id FROM tasks WHERE id = $1 AND worker = $2 AND attempt = $3 AND state = 'running' FOR NO KEY UPDATE
                 """,
                 claim.task, claim.worker, claim.attempt)
             if held.isEmpty { return false }
@@ -137,7 +140,7 @@ extension Database {
             let rows = try await transaction.query(
                 """
                 SELECT id, job_id, stage, worker, attempt, max_attempts FROM tasks
-                WHERE state = 'running' AND lease_until < now() ORDER BY id LIMIT $1 FOR UPDATE SKIP LOCKED
+                WHERE state = 'running' AND lease_until < now() ORDER BY id LIMIT $1 FOR NO KEY UPDATE SKIP LOCKED
                 """, limit)
             for row in rows {
                 let (task, job): (UUID, UUID) = (try row.get("id"), try row.get("job_id"))
@@ -183,7 +186,7 @@ extension Transaction {
             """
             WITH dependents AS (
                 SELECT t.id FROM tasks t JOIN task_dependencies d ON d.task_id = t.id
-                WHERE d.depends_on = $1 ORDER BY t.id FOR UPDATE OF t)
+                WHERE d.depends_on = $1 ORDER BY t.id FOR NO KEY UPDATE OF t)
             UPDATE tasks SET pending = pending - 1,
                    state = CASE WHEN state = 'waiting' AND pending = 1 THEN 'queued' ELSE state END,
                    queued_at = CASE WHEN state = 'waiting' AND pending = 1 THEN now() ELSE queued_at END
@@ -209,7 +212,7 @@ extension Transaction {
             let dependents = try await query(
                 """
                 SELECT t.id, t.job_id, t.stage FROM tasks t JOIN task_dependencies d ON d.task_id = t.id
-                WHERE d.depends_on = $1 ORDER BY t.id FOR UPDATE OF t
+                WHERE d.depends_on = $1 ORDER BY t.id FOR NO KEY UPDATE OF t
                 """, task)
             for row in dependents {
                 let id: UUID = try row.get("id")
@@ -236,7 +239,7 @@ extension Transaction {
     /// Ends a job whose tasks have all ended. The row is locked first: of two tasks that end at the same time, the
     /// second sees the first's end.
     func finishJobIfOver(_ job: UUID) async throws {
-        try await query("SELECT id FROM jobs WHERE id = $1 FOR UPDATE", job)
+        try await query("SELECT id FROM jobs WHERE id = $1 FOR NO KEY UPDATE", job)
         try await query(
             """
             UPDATE jobs SET finished_at = now(),
