@@ -20,6 +20,7 @@ let crypto = Target.Dependency.product(name: "Crypto", package: "swift-crypto")
 let hummingbird = Target.Dependency.product(name: "Hummingbird", package: "hummingbird")
 let lifecycle = Target.Dependency.product(name: "ServiceLifecycle", package: "swift-service-lifecycle")
 let logging = Target.Dependency.product(name: "Logging", package: "swift-log")
+let signals = Target.Dependency.product(name: "UnixSignals", package: "swift-service-lifecycle")
 let metrics = Target.Dependency.product(name: "Metrics", package: "swift-metrics")
 
 func system(_ name: String, pkgConfig: String? = nil, apt: String) -> Target {
@@ -55,16 +56,18 @@ let package = Package(
         // Bindings: a module map and one shim header each.
         system("COneDNN", apt: "libdnnl-dev"),
         system("COpenBLAS", pkgConfig: "openblas", apt: "libopenblas-dev"),
-        system("CPNG", pkgConfig: "libpng", apt: "libpng-dev"),
-        system("CJPEG", pkgConfig: "libjpeg", apt: "libjpeg-dev"),
         system("CRabbitMQ", pkgConfig: "librabbitmq", apt: "librabbitmq-dev"),
         system("CPostgres", pkgConfig: "libpq", apt: "libpq-dev"),
         .target(
             name: "CKernels", path: "Shared/CKernels",
             cSettings: [.unsafeFlags(["-O3"])], linkerSettings: [.linkedLibrary("gomp")]),
 
+        .target(
+            name: "CImageCodecs", path: "Shared/CImageCodecs",
+            linkerSettings: [.linkedLibrary("png"), .linkedLibrary("jpeg")]),
+
         // Mathematics: knows no queues, no SQL.
-        library("ImageIO", ["CPNG", "CJPEG"]),
+        library("ImageIO", ["CImageCodecs"]),
         library("TensorEngine", ["COneDNN", "CKernels"]),
         library("Checkpoint", ["CKernels", "TensorEngine", crypto]),
         library("NeuralNetwork", ["Checkpoint", "TensorEngine"]),
@@ -91,7 +94,8 @@ let package = Package(
             "Store", ["CPostgres", "Contracts", "Telemetry", crypto, lifecycle, logging, metrics],
             resources: [.embedInCode("SQL/v0001_initial.sql")]),
         library(
-            "ServiceKit", ["Messaging", "Store", "Contracts", "Telemetry", configuration, lifecycle, logging, metrics]),
+            "ServiceKit",
+            ["Messaging", "Store", "Contracts", "Telemetry", configuration, lifecycle, signals, logging, metrics]),
 
         // Executables: the only place where the two meet.
         service(
@@ -112,6 +116,7 @@ let package = Package(
             ]),
 
         // Tests, by the target they are about.
+        tests("ImageIOTests", ["ImageIO", "Checkpoint"]),
         tests("RenderedPeopleTests", ["RenderedPeople", "ImageIO"]),
         tests("DiffusionTests", ["Diffusion", "TensorEngine"]),
         .target(name: "TestSupport", path: "Tests/Support", swiftSettings: strict),

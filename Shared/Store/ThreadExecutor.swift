@@ -1,18 +1,18 @@
 import Foundation
 
 /// Runs an actor's jobs, one after the other, on a thread of its own: blocking C calls there block nobody else.
-final class ThreadExecutor: SerialExecutor, @unchecked Sendable {
+package final class ThreadExecutor: SerialExecutor, @unchecked Sendable {
     private let condition = NSCondition()
     private var jobs: [UnownedJob] = []
     private var isStopped = false
 
-    init(name: String) {
+    package init(name: String) {
         let thread = Thread { [self] in run() }
         thread.name = name
         thread.start()
     }
 
-    func enqueue(_ job: consuming ExecutorJob) {
+    package func enqueue(_ job: consuming ExecutorJob) {
         let job = UnownedJob(job)
         condition.lock()
         jobs.append(job)
@@ -21,7 +21,7 @@ final class ThreadExecutor: SerialExecutor, @unchecked Sendable {
     }
 
     /// Lets the thread end once its jobs are done.
-    func stop() {
+    package func stop() {
         condition.lock()
         isStopped = true
         condition.signal()
