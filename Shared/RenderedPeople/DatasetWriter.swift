@@ -56,7 +56,7 @@ public enum DatasetWriter {
                 lines.append((file, try encoder.encode(record)))
                 let target = folder.appending(path: file)
                 if FileManager.default.fileExists(atPath: target.path) { continue }
-                written += try save(try PNG.encode(render(identity, nuisance, size: size)), to: target)
+                written += try save(try render(identity, nuisance, size: size).pngData(), to: target)
             }
             progress(i + 1)
         }

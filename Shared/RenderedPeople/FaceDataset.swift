@@ -1,4 +1,5 @@
 public import Foundation
+public import ImageIO
 
 /// A data set of people in the layout of Labeled Faces in the Wild: a folder for each person with their photos (PNG or
 /// JPEG), and, where there are captions, `captions.jsonl` beside the folders. Rendered people and LFW itself, with
@@ -20,6 +21,18 @@ public struct FaceDataset: Sendable {
         public let url: URL
         /// What `captions.jsonl` says about it, or nil.
         public let caption: String?
+
+        /// Reads the photo.
+        /// - Throws: `DatasetError` naming the file.
+        public func image() throws -> RGBImage {
+            let data: Data
+            do { data = try Data(contentsOf: url) } catch {
+                throw DatasetError("cannot read \(url.path): \(error.localizedDescription); check its rights")
+            }
+            do { return try ImageFile.decode(data).overWhite } catch {
+                throw DatasetError("\(url.path): \(error) Or remove it from the data set.")
+            }
+        }
     }
 
     /// People with enough photos, in order of name.

@@ -1,4 +1,5 @@
 import Foundation
+import ImageIO
 import RenderedPeople
 import Testing
 
@@ -39,6 +40,17 @@ import Testing
                 #expect(person.name.split(separator: "_").count == 2)
                 #expect(person.photos.map(\.path) == (1...3).map { "\(person.name)/\(person.name)_000\($0).png" })
             }
+            // The files hold the pictures, losslessly.
+            let pictures = try data.people.map { try $0.photos.map { try $0.image().pixels } }
+            let drawn = (0..<4).map { i in
+                (0..<3).map { j in
+                    render(
+                        DatasetWriter.identity(i, seed: 9), DatasetWriter.nuisance(person: i, photo: j, seed: 9),
+                        size: 16
+                    ).pixels
+                }
+            }
+            #expect(Set(pictures) == Set(drawn))
             // Captions follow from the circumstances alone: nothing of the person goes into them.
             let read = data.people.map { $0.photos.map(\.caption) }
             let made = (0..<4).map { i in
@@ -124,6 +136,9 @@ import Testing
             #expect(many.people[0].photos.count == 12 && many.people[0].photos.allSatisfy { $0.caption == nil })
             let all = try FaceDataset.load(folder, minimumPhotos: 3)
             #expect(all.people.map(\.name) == ["Aaron_Peirsol", "George_W_Bush", "Zico"])
+            // Its photos here are cut off after two bytes: reading one names the file.
+            let damaged = try #require(throws: DatasetError.self) { try all.people[0].photos[0].image() }
+            #expect(damaged.description.contains("Aaron_Peirsol_0001.jpg"))
             let nobody = try #require(throws: DatasetError.self) { try FaceDataset.load(folder, minimumPhotos: 13) }
             #expect(nobody.description.contains("13 photos") && nobody.description.contains(folder.path))
 
