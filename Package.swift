@@ -78,7 +78,10 @@ let package = Package(
         library("RenderedPeople", ["ImageIO"]),
         library(
             "ModelFolder",
-            ["CLIP", "Diffusion", "IPAdapter", "ImageMetrics", "NeuralNetwork", "Checkpoint", "TensorEngine", crypto]),
+            [
+                "CLIP", "Diffusion", "IPAdapter", "ImageMetrics", "ImageIO", "NeuralNetwork", "Checkpoint",
+                "TensorEngine", crypto,
+            ]),
         library(
             "Goldens",
             [
@@ -100,13 +103,24 @@ let package = Package(
         // Executables: the only place where the two meet.
         service(
             "gateway", ["ServiceKit", "Messaging", "Store", "Contracts", "Telemetry", "ImageIO", hummingbird, logging]),
-        service("encoder", ["ServiceKit", "Store", "Contracts", "ModelFolder", "CLIP", "ImageIO", "TensorEngine"]),
-        service("aggregator", ["ServiceKit", "Store", "Contracts", "ModelFolder", "IPAdapter", "TensorEngine"]),
+        service(
+            "encoder",
+            ["ServiceKit", "Store", "Contracts", "ModelFolder", "CLIP", "ImageIO", "Checkpoint", "TensorEngine"]),
+        service(
+            "aggregator",
+            ["ServiceKit", "Store", "Contracts", "ModelFolder", "IPAdapter", "Checkpoint", "TensorEngine"]),
         service(
             "denoiser",
-            ["ServiceKit", "Store", "Contracts", "ModelFolder", "Diffusion", "IPAdapter", "ImageIO", "TensorEngine"]),
+            [
+                "ServiceKit", "Store", "Contracts", "ModelFolder", "Diffusion", "IPAdapter", "ImageIO", "Checkpoint",
+                "TensorEngine",
+            ]),
         service(
-            "evaluator", ["ServiceKit", "Store", "Contracts", "ModelFolder", "ImageMetrics", "ImageIO", "TensorEngine"]),
+            "evaluator",
+            [
+                "ServiceKit", "Store", "Contracts", "ModelFolder", "ImageMetrics", "ImageIO", "Checkpoint",
+                "TensorEngine",
+            ]),
         service("trainer", ["ServiceKit", "Store", "Contracts"]),
         service(
             "likeness",
@@ -118,8 +132,14 @@ let package = Package(
         // Tests, by the target they are about.
         tests("ImageIOTests", ["ImageIO", "Checkpoint"]),
         tests("RenderedPeopleTests", ["RenderedPeople", "ImageIO"]),
+        tests("CLIPTests", ["CLIP", "Checkpoint"]),
         tests("DiffusionTests", ["Diffusion", "TensorEngine"]),
         .target(name: "TestSupport", path: "Tests/Support", swiftSettings: strict),
+        tests("TensorEngineTests", ["TensorEngine"]),
+        tests("CheckpointTests", ["Checkpoint", "TensorEngine"]),
+        tests("IPAdapterTests", ["IPAdapter", "TensorEngine"]),
+        tests("ModelFolderTests", ["ModelFolder", "CLIP", "Diffusion", "IPAdapter", "Checkpoint", "TensorEngine"]),
+        tests("GoldensTests", ["Goldens"]),
         tests("StoreTests", ["Store", "Contracts", logging]),
         tests("MessagingTests", ["Messaging", "Contracts", "TestSupport", logging]),
     ],

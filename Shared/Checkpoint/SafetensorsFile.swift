@@ -42,13 +42,13 @@ public struct SafetensorsFile: TensorSource {
         let range: Range<Int>
     }
 
-    /// The file.
-    public let url: URL
+    /// The file's path, or what its bytes were said to be.
+    public let description: String
     /// Tensors by name.
     public let entries: [String: Entry]
     /// The header's `__metadata__`.
     public let metadata: [String: String]
-    private let file: MappedFile
+    private let file: CheckpointBytes
     /// Where the tensors' bytes begin.
     private let start: Int
 
@@ -56,10 +56,14 @@ public struct SafetensorsFile: TensorSource {
     private static let headerLimit = 100_000_000
 
     /// Maps the file and checks its header: nothing outside the file and no overlap is ever read.
-    public init(_ url: URL) throws {
-        let file = try MappedFile(url)
+    public init(_ url: URL) throws { try self.init(CheckpointBytes(url), description: url.path) }
+
+    /// Reads a file's bytes, called `name` in messages.
+    public init(_ data: Data, name: String) throws { try self.init(CheckpointBytes(data), description: name) }
+
+    private init(_ file: CheckpointBytes, description: String) throws {
         func fail(_ what: String) -> CheckpointError {
-            CheckpointError("\(url.path): not a valid safetensors file: \(what); copy or download it again")
+            CheckpointError("\(description): not a valid safetensors file: \(what); copy or download it again")
         }
         guard file.bytes.count >= 8 else { throw fail("only \(file.bytes.count) bytes long") }
         let length = file.bytes.loadUnaligned(as: UInt64.self).littleEndian
@@ -96,14 +100,11 @@ public struct SafetensorsFile: TensorSource {
             guard entry.range.lowerBound >= end else { throw fail("\(name) overlaps another tensor") }
             end = entry.range.upperBound
         }
-        (self.url, self.file, start, self.entries) = (url, file, 8 + Int(length), entries)
+        (self.description, self.file, start, self.entries) = (description, file, 8 + Int(length), entries)
         metadata = table["__metadata__"] as? [String: String] ?? [:]
     }
 
     private var data: UnsafeRawBufferPointer { UnsafeRawBufferPointer(rebasing: file.bytes[start...]) }
-
-    /// The file's path.
-    public var description: String { url.path }
 
     /// Names of all tensors.
     public var names: [String] { Array(entries.keys) }
@@ -162,13 +163,13 @@ public struct SafetensorsFile: TensorSource {
     public func bytes(_ name: String) throws -> [UInt8] {
         let entry = try entry(name)
         guard entry.dtype == .u8 || entry.dtype == .bool else {
-            throw CheckpointError("\(url.path): \(name) is \(entry.dtype.rawValue), not U8")
+            throw CheckpointError("\(description): \(name) is \(entry.dtype.rawValue), not U8")
         }
         return Array(data[entry.range])
     }
 
     private func entry(_ name: String) throws -> Entry {
-        guard let entry = entries[name] else { throw CheckpointError("\(url.path): has no tensor \(name)") }
+        guard let entry = entries[name] else { throw CheckpointError("\(description): has no tensor \(name)") }
         return entry
     }
 }

@@ -1,10 +1,24 @@
 internal import CLIP
 internal import Checkpoint
 import Foundation
-
+internal import ImageIO
 internal import TensorEngine
 
 extension GoldenSuite {
+    static func checkTokenizer(_ golden: GoldenCase, _ comparison: inout Comparison) throws {
+        let tokenizer = try BytePairTokenizer(
+            vocab: Data(contentsOf: golden.folder.appendingPathComponent("vocab.json")),
+            merges: Data(contentsOf: golden.folder.appendingPathComponent("merges.txt")),
+            length: Int(golden.number("model_max_length")))
+        let results = try golden.strings("prompts").map { tokenizer($0) }
+        func compare(_ name: String, _ numbers: [Int]) throws {
+            comparison.compare(name, numbers.map(Double.init), try golden.tensors.doubles(name))
+        }
+        try compare("out.input_ids", results.flatMap(\.ids))
+        try compare("out.attention_mask", results.flatMap(\.attentionMask))
+        try compare("out.untruncated_length", results.map(\.untruncatedLength))
+    }
+
     static func checkText(_ golden: GoldenCase, _ comparison: inout Comparison) throws {
         var config = try golden.config(CLIPTextConfig.self)
         let ids = try golden.integers("in.input_ids")

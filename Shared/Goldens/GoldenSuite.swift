@@ -32,7 +32,7 @@ public enum GoldenSuite {
     private typealias Check = @Sendable (GoldenCase, inout Comparison) throws -> Void
 
     private static let checks: [String: Check] = [
-        //"clip_tokenizer": checkTokenizer,
+        "clip_tokenizer": checkTokenizer,
         "clip_text": checkText,
         //"clip_vision": checkVision,
         "vae": checkVAE,

@@ -1,9 +1,11 @@
 import Foundation
 
-/// A file mapped into memory, read-only. Processes that map the same file share its pages.
-final class MappedFile: @unchecked Sendable {
+/// The bytes of a checkpoint: a file mapped read-only, whose pages all processes share, or a copy of bytes in memory.
+final class CheckpointBytes: @unchecked Sendable {
     let bytes: UnsafeRawBufferPointer
+    private let isMapped: Bool
 
+    /// Maps a file.
     init(_ url: URL) throws {
         let file = open(url.path, O_RDONLY | O_CLOEXEC)
         guard file >= 0 else {
@@ -20,7 +22,22 @@ final class MappedFile: @unchecked Sendable {
             throw CheckpointError("\(url.path): cannot be mapped: \(String(cString: strerror(errno)))")
         }
         bytes = UnsafeRawBufferPointer(start: base, count: size)
+        isMapped = true
     }
 
-    deinit { munmap(UnsafeMutableRawPointer(mutating: bytes.baseAddress), bytes.count) }
+    /// Copies bytes.
+    init(_ data: Data) {
+        let copy = UnsafeMutableRawBufferPointer.allocate(byteCount: data.count, alignment: 64)
+        copy.copyBytes(from: data)
+        bytes = UnsafeRawBufferPointer(copy)
+        isMapped = false
+    }
+
+    deinit {
+        if isMapped {
+            munmap(UnsafeMutableRawPointer(mutating: bytes.baseAddress), bytes.count)
+        } else {
+            bytes.deallocate()
+        }
+    }
 }

@@ -1,0 +1,56 @@
+import Contracts
+import Foundation
+import ImageIO
+import ServiceKit
+import Store
+
+/// One photo or prompt → one embedding. Safe to run twice: the embedding is keyed by content and model.
+struct EncodeHandler: Handler {
+    let database: Database
+    let objects: any ObjectStore
+    let images: ImageEmbedder
+    let prompts: PromptEmbedder
+    let compute = Compute()
+
+    func handle(_ claim: Claim) async throws -> Completion {
+        switch claim.payload {
+        case .encodePhoto(let id):
+            guard let photo = try await database.photo(id) else {
+                throw PermanentFailure("photo \(id) has been removed; start the job again with the photos there are")
+            }
+            return try await embedding(.image, of: photo.contentHash, model: images.hash) {
+                let file = try await objects.get(photo.objectKey)
+                do {
+                    return try await compute { try images(file) }
+                } catch let error as ImageError {
+                    throw PermanentFailure("photo \(photo.filename): \(error)")
+                }
+            }
+        case .encodePrompt(let id):
+            guard let prompt = try await database.prompt(id) else { throw PermanentFailure("prompt \(id) is gone") }
+            let cut = prompts.tokensCutOff(prompt.text)
+            if cut > 0 {
+                try await database.addNotice(
+                    "The prompt '\(prompt.text.prefix(60))…' is \(cut) tokens too long; its end has no effect. Shorten it.",
+                    to: claim.job)
+            }
+            return try await embedding(.text, of: prompt.contentHash, model: prompts.hash) {
+                try await compute { try prompts(prompt.text) }
+            }
+        default:
+            throw PermanentFailure("the encoder has no use for a \(claim.stage.rawValue) task")
+        }
+    }
+
+    private func embedding(
+        _ kind: EmbeddingKind, of hash: String, model: String, make: () async throws -> Data
+    ) async throws -> Completion {
+        if let key = try await database.embedding(kind, contentHash: hash, model: model), try await objects.exists(key) {
+            return Completion(TaskResult(objectKey: key, model: model))
+        }
+        let key = try await objects.put(try await make(), type: .safetensors)
+        return Completion(TaskResult(objectKey: key, model: model)) { transaction in
+            try await transaction.saveEmbedding(kind, contentHash: hash, model: model, objectKey: key)
+        }
+    }
+}

@@ -1,0 +1,68 @@
+import CLIP
+import Checkpoint
+import Diffusion
+import Foundation
+import IPAdapter
+import ModelFolder
+import TensorEngine
+import Testing
+
+@Suite struct MiniatureTests {
+    let url = FileManager.default.temporaryDirectory.appendingPathComponent("mini-\(UUID().uuidString)")
+
+    @Test func everyPartLoadsAndEveryTensorHasItsPlace() throws {
+        defer { try? FileManager.default.removeItem(at: url) }
+        #expect(try Miniature.write(to: url, seed: 3))
+        let folder = try PipelineFolder(url)
+        #expect(folder.isRandomMiniature)
+        let unet = try folder.unet()
+        let adapter = try folder.adapter(for: unet)
+        #expect(adapter.projection.tokens == 4)
+        #expect(try folder.imageProjection().embeddingWidth == folder.vision().config.projectionDim)
+        #expect(try folder.selfAttention() != nil)
+        let tokens = try folder.tokenizer()("a photo of a smiling person")
+        let states = try folder.text()([tokens.ids]).lastHiddenState
+        #expect(states.shape == [1, 77, unet.config.crossAttentionDim])
+        // Common words have a token of their own: start, six words, end.
+        #expect(tokens.untruncatedLength == 8)
+        #expect(try folder.vae().decode(.zeros([1, 16, 16, 4])).shape == [1, 64, 64, 3])
+    }
+
+    @Test func theSameSeedGivesTheSameModelAndAnExistingOneIsLeftAlone() throws {
+        let other = url.appendingPathExtension("2")
+        defer {
+            try? FileManager.default.removeItem(at: url)
+            try? FileManager.default.removeItem(at: other)
+        }
+        try Miniature.write(to: url, seed: 1)
+        try Miniature.write(to: other, seed: 1)
+        #expect(try PipelineFolder(url).pictureHash() == PipelineFolder(other).pictureHash())
+        #expect(try PipelineFolder(url).textHash() == PipelineFolder(other).textHash())
+        #expect(try Miniature.write(to: url, seed: 2) == false)
+        #expect(try PipelineFolder(url).pictureHash() == PipelineFolder(other).pictureHash())
+    }
+
+    @Test func aFolderThatIsNoModelIsRefusedWithTheRemedy() throws {
+        let error = #expect(throws: CheckpointError.self) { try PipelineFolder(url) }
+        #expect(error?.description.contains("LIKENESS_MODELS") == true)
+        try FileManager.default.createDirectory(at: url, withIntermediateDirectories: true)
+        defer { try? FileManager.default.removeItem(at: url) }
+        #expect(throws: CheckpointError.self) { try Miniature.write(to: url) }
+        try Data("{}".utf8).write(to: url.appendingPathComponent("model_index.json"))
+        let adapter = #expect(throws: CheckpointError.self) { try PipelineFolder(url) }
+        #expect(adapter?.description.contains("IP-Adapter") == true)
+    }
+
+    @Test func theAdapterIsFoundBesideTheFolderToo() throws {
+        let home = url.appendingPathComponent("home")
+        defer { try? FileManager.default.removeItem(at: url) }
+        try Miniature.write(to: home.appendingPathComponent("sd15"))
+        let models = home.appendingPathComponent("IP-Adapter/models")
+        try FileManager.default.createDirectory(
+            at: models.deletingLastPathComponent(), withIntermediateDirectories: true)
+        try FileManager.default.moveItem(at: home.appendingPathComponent("sd15/ip_adapter"), to: models)
+        let folder = try PipelineFolder(home.appendingPathComponent("sd15"))
+        #expect(folder.adapterURL.path == models.path)
+        #expect(throws: Never.self) { try folder.vision() }
+    }
+}

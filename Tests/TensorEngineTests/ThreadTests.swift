@@ -1,0 +1,24 @@
+import TensorEngine
+import Testing
+
+@Suite(.serialized) struct ThreadTests {
+    /// Pictures must have the same bytes on every worker, however many threads it has.
+    @Test func resultsDoNotDependOnTheNumberOfThreads() {
+        defer { Threads.use(0) }
+        func results() -> [[Float]] {
+            let x = random([1, 16, 16, 32], 1)
+            let tokens = random([1, 300, 64], 2)
+            let filter = ConvolutionFilter(weight: random([48, 32, 3, 3], 3), bias: nil, padding: .init(1))
+            return [
+                x.convolved(filter).scalars, tokens.linear(random([96, 64], 4)).scalars,
+                tokens.attention(keys: tokens, values: tokens, heads: 4).scalars,
+                x.groupNormalized(groups: 8, weight: random([32], 5), bias: random([32], 6), eps: 1e-5).scalars,
+                x.activated(.gelu).scalars,
+            ]
+        }
+        Threads.use(1)
+        let one = results()
+        Threads.use(2)
+        #expect(results() == one)
+    }
+}
