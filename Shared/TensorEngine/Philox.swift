@@ -71,7 +71,7 @@ public struct Philox: Sendable {
     public func integer(_ index: Int, below bound: Int) -> Int {
         let b = block(UInt64(index / 4))
         let word = [b.0, b.1, b.2, b.3][index % 4]
-        return Int(UInt64(word) * UInt64(bound) >> 32)
+        return Int((UInt64(word) * UInt64(bound)) >> 32)
     }
 
     private static func boxMuller(_ a: UInt32, _ b: UInt32) -> (Double, Double) {

@@ -175,12 +175,12 @@ import Testing
     }
 }
 
-private let activations: [(Activation, (Double) -> Double)] = [
+private let activations: [(Activation, @Sendable (Double) -> Double)] = [
     (.silu, { $0 / (1 + exp(-$0)) }), (.quickGelu, { $0 / (1 + exp(-1.702 * $0)) }), (.gelu, gelu),
     (.relu, { max($0, 0) }),
 ]
 
-private func gelu(_ x: Double) -> Double { 0.5 * x * (1 + erf(x / 2.0.squareRoot())) }
+@Sendable private func gelu(_ x: Double) -> Double { 0.5 * x * (1 + erf(x / 2.0.squareRoot())) }
 
 func random(_ shape: [Int], _ stream: UInt64) -> Tensor {
     Tensor(Philox(seed: 42, stream: stream).normal(shape.reduce(1, *)), shape: shape)
@@ -192,7 +192,7 @@ func expectClose(
     #expect(got.count == want.count, sourceLocation: sourceLocation)
     let worst = zip(got, want).map { abs($0 - $1) / max(1, abs($1)) }.max() ?? 0
     #expect(worst <= tolerance, sourceLocation: sourceLocation)
-    #expect(got.allSatisfy(\.isFinite), sourceLocation: sourceLocation)
+    #expect(got.allSatisfy { $0.isFinite }, sourceLocation: sourceLocation)
 }
 
 private func naiveAttention(_ q: Tensor, _ k: Tensor, _ v: Tensor, _ heads: Int, causal: Bool) -> [Float] {
