@@ -1,0 +1,57 @@
+import ArgumentParser
+import Foundation
+import ModelFolder
+
+/// `likeness model`: model folders.
+struct ModelCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "model", abstract: "Makes and checks model folders.", subcommands: [Miniature.self, Check.self])
+
+    /// `likeness model miniature --out DIR`
+    struct Miniature: ParsableCommand {
+        static let configuration = CommandConfiguration(
+            commandName: "miniature",
+            abstract: "Writes a seeded random miniature of Stable Diffusion 1.5 with IP-Adapter.",
+            discussion: "Its weights are not trained: pictures made with it are noise.")
+
+        @Option(name: .customLong("out"), help: "The folder to write; one that is there already is left as it is.")
+        var folder: String
+
+        @Option(help: "Seed of the weights.")
+        var seed: UInt64 = 0
+
+        func run() throws {
+            let url = URL(fileURLWithPath: folder)
+            let written = try ModelFolder.Miniature.write(to: url, seed: seed)
+            print("\(url.path): \(written ? "written" : "there already, left as it is")")
+        }
+    }
+
+    /// `likeness model check DIR`
+    struct Check: ParsableCommand {
+        static let configuration = CommandConfiguration(
+            commandName: "check", abstract: "Loads every part of a model folder and says what is wrong with it.")
+
+        @Argument(help: "The folder (LIKENESS_MODELS).", completion: .directory)
+        var folder: String
+
+        @Option(help: "Where the IP-Adapter is, if not in or beside the folder.")
+        var ipAdapter: String?
+
+        func run() throws {
+            let models = try PipelineFolder(
+                URL(fileURLWithPath: folder), adapter: ipAdapter.map { URL(fileURLWithPath: $0) })
+            let unet = try models.unet()
+            let adapter = try models.adapter(for: unet)
+            let (text, vision, vae) = (try models.text(), try models.vision(), try models.vae())
+            _ = try (models.tokenizer(), models.schedulerConfig())
+            let size = unet.config.sampleSize * vae.config.downscale
+            print("UNet \(unet.config.blockOutChannels), pictures of \(size)×\(size)")
+            print("text \(text.config.hiddenSize) wide, \(text.config.numHiddenLayers) layers")
+            print("vision \(vision.config.hiddenSize) wide, embeddings of \(vision.config.projectionDim)")
+            print("IP-Adapter \(models.adapterURL.path): \(adapter.projection.tokens) tokens")
+            print("self-attention: \(try models.selfAttention() == nil ? "none" : "there")")
+            print("hash \(try models.pictureHash())")
+        }
+    }
+}
