@@ -1,0 +1,169 @@
+public import Contracts
+
+/// What may be asked for at once.
+public enum Limits {
+    /// Characters of a prompt. CLIP reads 77 tokens, so that more cannot matter.
+    public static let promptCharacters = 1_000
+    /// Different prompts of a job.
+    public static let prompts = 100
+    /// Pictures of a job, over all methods and prompts.
+    public static let pictures = 1_000
+    /// Denoising steps: the training schedule has no more.
+    public static let steps = 1...1_000
+    /// w of classifier-free guidance.
+    public static let guidanceScale = 0.0...50.0
+    /// λ of decoupled cross-attention.
+    public static let ipAdapterScale = 0.0...5.0
+    /// Pixels of a side, in steps of 8 (the VAE's factor).
+    public static let side = 64...1_024
+    /// Reference photos.
+    public static let references = 1...9
+    /// Characters of a person's name.
+    public static let nameCharacters = 100
+    /// Bytes of a photo's file.
+    public static let photoBytes = 25_000_000
+    /// Bytes of a JSON body.
+    public static let jsonBytes = 1_000_000
+    /// Characters of a file name or caption sent with a photo.
+    public static let captionCharacters = 1_000
+}
+
+/// A checked request: every value is there and within its limits.
+public struct GenerateOrder: Sendable, Equatable {
+    /// In the order asked for, none twice.
+    public var methods: [Method]
+    /// Whether the methods were asked for as `all`, so that one that cannot be had is left out with a notice.
+    public var isAll: Bool
+    /// None twice.
+    public var prompts: [String]
+    /// "" where none was given: the unconditional branch needs one.
+    public var negativePrompt: String
+    /// Of each method and prompt.
+    public var pictures: Int
+    /// Of picture 0.
+    public var seed: UInt64
+    /// How the reverse process is run.
+    public var sampling: Sampling
+    /// nil: as many as there are, up to nine.
+    public var references: Int?
+    /// Whether scores and a contact sheet are wanted.
+    public var evaluate: Bool
+    /// What the user should know.
+    public var notices: [String]
+
+    /// Checks a request.
+    /// - Throws: `APIError` (422) for the first value that cannot be used, naming it and the remedy.
+    public init(_ request: GenerateRequest) throws(APIError) {
+        isAll = request.methods.contains("all")
+        methods = try Self.methods(request.methods)
+        (prompts, notices) = try Self.prompts(request.prompts)
+        negativePrompt = request.negativePrompt ?? ""
+        try Self.checkLength(negativePrompt, "negative_prompt")
+
+        pictures = request.pictures ?? 1
+        guard pictures >= 1 else {
+            throw .invalid("pictures is \(pictures)", remedy: "ask for at least 1 picture")
+        }
+        // Each factor is bounded before they are multiplied: no overflow.
+        guard pictures <= Limits.pictures, methods.count * prompts.count * pictures <= Limits.pictures else {
+            let counts = "\(methods.count) method(s) × \(prompts.count) prompt(s) × \(pictures) picture(s)"
+            throw .invalid(
+                "\(counts) is more than the \(Limits.pictures) pictures that one job may have",
+                remedy: "split it into several jobs; give the later ones a higher seed")
+        }
+        seed = request.seed ?? 0
+        sampling = try Self.sampling(request)
+        references = request.references
+        if let references, !Limits.references.contains(references) {
+            throw .invalid(
+                "references is \(references)",
+                remedy:
+                    "give the methods from \(Limits.references.lowerBound) to \(Limits.references.upperBound) photos")
+        }
+        evaluate = request.evaluate ?? true
+    }
+
+    private static func methods(_ names: [String]) throws(APIError) -> [Method] {
+        let known = "all, " + Method.allCases.map(\.rawValue).joined(separator: ", ")
+        guard !names.isEmpty else { throw .invalid("methods is empty", remedy: "name at least one of: \(known)") }
+        var methods: [Method] = []
+        for name in names {
+            if name == "all" {
+                methods += Method.paper
+            } else if let method = Method(rawValue: name) {
+                methods.append(method)
+            } else {
+                throw .invalid("there is no method '\(name.prefix(100))'", remedy: "use one of: \(known)")
+            }
+        }
+        return withoutRepetition(methods)
+    }
+
+    private static func prompts(_ texts: [String]) throws(APIError) -> ([String], notices: [String]) {
+        guard !texts.isEmpty else { throw .invalid("prompts is empty", remedy: "give at least one prompt") }
+        guard texts.count <= Limits.prompts else {
+            throw .invalid(
+                "\(texts.count) prompts are more than the \(Limits.prompts) that one job may have",
+                remedy: "split them over several jobs")
+        }
+        for (i, text) in texts.enumerated() {
+            guard text.contains(where: { !$0.isWhitespace }) else {
+                throw .invalid("prompts[\(i)] is empty", remedy: "write what the picture is to show")
+            }
+            try checkLength(text, "prompts[\(i)]")
+        }
+        let unique = withoutRepetition(texts)
+        let notice = "a prompt that was given more than once is used once: for more of its pictures raise 'pictures'"
+        return (unique, unique.count < texts.count ? [notice] : [])
+    }
+
+    private static func checkLength(_ text: String, _ name: String) throws(APIError) {
+        guard text.count <= Limits.promptCharacters else {
+            throw .invalid(
+                "\(name) has \(text.count) characters, the limit is \(Limits.promptCharacters)",
+                remedy: "shorten it: CLIP reads the first 77 tokens only, some 300 characters")
+        }
+        guard !text.unicodeScalars.contains("\0") else {
+            throw .invalid("\(name) holds a NUL character", remedy: "remove it")
+        }
+    }
+
+    private static func sampling(_ request: GenerateRequest) throws(APIError) -> Sampling {
+        var sampling = Sampling()
+        if let name = request.scheduler {
+            guard let scheduler = SchedulerName(rawValue: name) else {
+                let known = SchedulerName.allCases.map(\.rawValue).joined(separator: ", ")
+                throw .invalid("there is no scheduler '\(name.prefix(100))'", remedy: "use one of: \(known)")
+            }
+            sampling.scheduler = scheduler
+        }
+        sampling.steps = try within(Limits.steps, request.steps ?? sampling.steps, "steps")
+        sampling.guidanceScale = try within(
+            Limits.guidanceScale, request.guidanceScale ?? sampling.guidanceScale, "guidance_scale")
+        sampling.ipAdapterScale = try within(
+            Limits.ipAdapterScale, request.ipAdapterScale ?? sampling.ipAdapterScale, "ip_adapter_scale")
+        sampling.width = try side(request.width, "width")
+        sampling.height = try side(request.height, "height")
+        return sampling
+    }
+
+    private static func side(_ pixels: Int?, _ name: String) throws(APIError) -> Int? {
+        guard let pixels else { return nil }
+        guard try within(Limits.side, pixels, name).isMultiple(of: 8) else {
+            throw .invalid("\(name) is \(pixels)", remedy: "use a multiple of 8, such as \((pixels + 4) / 8 * 8)")
+        }
+        return pixels
+    }
+
+    private static func within<T>(_ range: ClosedRange<T>, _ value: T, _ name: String) throws(APIError) -> T {
+        guard range.contains(value) else {
+            throw .invalid("\(name) is \(value)", remedy: "use a value from \(range.lowerBound) to \(range.upperBound)")
+        }
+        return value
+    }
+
+    private static func withoutRepetition<T: Hashable>(_ values: [T]) -> [T] {
+        var seen: Set<T> = []
+        return values.filter { seen.insert($0).inserted }
+    }
+}

@@ -1,0 +1,90 @@
+import Contracts
+import Foundation
+import HTTPTypes
+import Hummingbird
+import Store
+
+/// Jobs: what was asked for, how far it is, and what came out.
+struct JobRoutes: Sendable {
+    let database: Database
+
+    var routes: [Route] {
+        [
+            Route(.get, "/v1/jobs") { request, _ in try await list(request) },
+            Route(.post, "/v1/jobs") { request, _ in try await submit(request) },
+            Route(.get, "/v1/jobs/{job}") { _, context in try await .json(view(context.id("job", of: "job"))) },
+            Route(.post, "/v1/jobs/{job}/cancel") { _, context in try await cancel(context) },
+            Route(.get, "/v1/jobs/{job}/results") { _, context in try await results(context) },
+        ]
+    }
+
+    private func list(_ request: Request) async throws -> Response {
+        let text = request.uri.queryParameters["limit"].map(String.init) ?? "50"
+        guard let limit = Int(text), (1...1_000).contains(limit) else {
+            throw APIError.invalid("limit is '\(text.prefix(100))'", remedy: "use a whole number from 1 to 1000")
+        }
+        return try await .json(database.jobs(limit: limit))
+    }
+
+    /// Checks everything first; what cannot be done leaves no trace in the queue.
+    private func submit(_ http: Request) async throws -> Response {
+        let key = try idempotencyKey(http)
+        let request = try await http.decode(GenerateRequest.self, of: "the job")
+        let order = try GenerateOrder(request)
+        guard let person = try await database.person(request.person) else { throw APIError.noPerson(request.person) }
+        let photos = try await database.photos(of: person.id).map(\.id)
+
+        var prompts: [UUID] = []
+        for text in order.prompts { prompts.append(try await database.upsertPrompt(text).id) }
+        let negative = try await database.upsertPrompt(order.negativePrompt).id
+        let planner = JobPlanner(order: order, photos: photos, prompts: prompts, negativePrompt: negative)
+        let (tasks, notices) = try planner.plan(person: person.name)
+
+        let plan = JobPlan(
+            person: person.id, request: request, idempotencyKey: key, notices: notices, tasks: tasks)
+        let id = try await database.accept(plan)
+        let job = try await view(id)
+        guard id == plan.id || job.request == request else {
+            throw APIError(
+                409, "Idempotency-Key '\(key ?? "")' was used for another request, job \(id.uuidString.lowercased())",
+                remedy: "use a new key for a new request")
+        }
+        return try .json(job, status: id == plan.id ? .created : .ok)
+    }
+
+    private func idempotencyKey(_ request: Request) throws -> String? {
+        guard let name = HTTPField.Name("Idempotency-Key"), let key = request.headers[name] else { return nil }
+        guard (1...200).contains(key.count) else {
+            throw APIError(400, "Idempotency-Key has \(key.count) characters", remedy: "use 1 to 200")
+        }
+        return key
+    }
+
+    private func view(_ id: UUID) async throws -> JobView {
+        guard let job = try await database.job(id) else { throw APIError.noJob(id) }
+        return job
+    }
+
+    private func cancel(_ context: Context) async throws -> Response {
+        let id = try context.id("job", of: "job")
+        guard let state = try await database.cancel(id) else { throw APIError.noJob(id) }
+        guard state == .cancelled else {
+            throw APIError(
+                409, "job \(id.uuidString.lowercased()) is \(state.rawValue) already",
+                remedy: "nothing is left to cancel")
+        }
+        return try await .json(view(id))
+    }
+
+    private func results(_ context: Context) async throws -> Response {
+        let id = try context.id("job", of: "job")
+        guard let results = try await database.results(id) else { throw APIError.noJob(id) }
+        return try .json(results)
+    }
+}
+
+extension APIError {
+    static func noJob(_ id: UUID) -> APIError {
+        APIError(404, "there is no job \(id.uuidString.lowercased())", remedy: "list them with likeness jobs list")
+    }
+}

@@ -1,0 +1,31 @@
+import Contracts
+import Foundation
+import HTTPTypes
+import Hummingbird
+import Store
+
+/// The bytes behind keys: photos, pictures, contact sheets.
+struct ObjectRoutes: Sendable {
+    let objects: any ObjectStore
+
+    var routes: [Route] {
+        [Route(.get, "/v1/objects/{folder}/{file}") { _, context in try await object(context) }]
+    }
+
+    /// A key names its content, so that what was fetched once may be kept for ever.
+    private func object(_ context: Context) async throws -> Response {
+        let text = try context.segment("folder") + "/" + context.segment("file")
+        guard let key = ObjectKey(text) else {
+            throw APIError(
+                400, "'\(text.prefix(120))' is not an object's key",
+                remedy: "use a key as results and photos show it: <2 hex>/<64 hex>.<type>")
+        }
+        guard try await objects.exists(text) else {
+            throw APIError(
+                404, "there is no object \(text)", remedy: "take keys from a person's photos or a job's results")
+        }
+        return .data(
+            try await objects.get(text), type: key.type.mediaType,
+            headers: [.cacheControl: "public, max-age=31536000, immutable", .eTag: "\"\(key.hash)\""])
+    }
+}
