@@ -1,5 +1,8 @@
+import Contracts
+import Foundation
 import ModelFolder
 import ServiceKit
+import Store
 import TensorEngine
 
 /// Turns several photos' embeddings into the tokens that condition the denoiser, by method.

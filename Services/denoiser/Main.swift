@@ -1,5 +1,8 @@
+import Contracts
+import Foundation
 import ModelFolder
 import ServiceKit
+import Store
 import TensorEngine
 
 /// Turns noise into pictures: the scheduler's loop with classifier-free guidance, then the VAE's decoder.

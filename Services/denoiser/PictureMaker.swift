@@ -58,7 +58,8 @@ struct PictureMaker: Sendable {
 
         let f = vae.config.downscale
         let (height, width) = (
-            sampling.height.map { $0 / f } ?? unet.config.sampleSize, sampling.width.map { $0 / f } ?? unet.config.sampleSize
+            sampling.height.map { $0 / f } ?? unet.config.sampleSize,
+            sampling.width.map { $0 / f } ?? unet.config.sampleSize
         )
         // Stream 0 of the seed is the starting noise, stream i + 1 what the scheduler adds at call i.
         func noise(_ stream: Int) -> Tensor {

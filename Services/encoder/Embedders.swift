@@ -19,7 +19,7 @@ struct ImageEmbedder: Sendable {
     func callAsFunction(_ file: Data) throws -> Data {
         // Transparent photos are seen over white, as people see them.
         let photo = try ImageFile.decode(file).overWhite
-        let pixels = try CLIPImageProcessor(size: model.config.imageSize)(photo)
+        let pixels = CLIPImageProcessor(size: model.config.imageSize)(photo)
         return try SafetensorsWriter.data(["embedding": model(pixels).imageEmbeds[0]])
     }
 }

@@ -45,7 +45,8 @@ struct EncodeHandler: Handler {
     private func embedding(
         _ kind: EmbeddingKind, of hash: String, model: String, make: () async throws -> Data
     ) async throws -> Completion {
-        if let key = try await database.embedding(kind, contentHash: hash, model: model), try await objects.exists(key) {
+        if let key = try await database.embedding(kind, contentHash: hash, model: model), try await objects.exists(key)
+        {
             return Completion(TaskResult(objectKey: key, model: model))
         }
         let key = try await objects.put(try await make(), type: .safetensors)

@@ -1,5 +1,8 @@
+import Contracts
+import Foundation
 import ModelFolder
 import ServiceKit
+import Store
 import TensorEngine
 
 /// Turns photos into CLIP image embeddings and prompts into CLIP text embeddings.

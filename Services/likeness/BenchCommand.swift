@@ -55,7 +55,8 @@ struct BenchCommand: ParsableCommand {
             let unet = try UNet2DConditionModel(Weights(weights), shape)
             let parameters = weights.shapes.values.reduce(0) { $0 + $1.reduce(1, *) }
             let text = Tensor(
-                Philox(seed: 1).normal(batch * 77 * shape.crossAttentionDim), shape: [batch, 77, shape.crossAttentionDim])
+                Philox(seed: 1).normal(batch * 77 * shape.crossAttentionDim),
+                shape: [batch, 77, shape.crossAttentionDim])
             let conditioning = unet.conditioning(text)
             let latent = Sampler.noise(seed: 2, channels: 4 * batch, height: side, width: side)
                 .reshaped([batch, side, side, 4])

@@ -1,5 +1,8 @@
 import ArgumentParser
+import CLIP
+import Diffusion
 import Foundation
+import IPAdapter
 import ModelFolder
 
 /// `likeness model`: model folders.

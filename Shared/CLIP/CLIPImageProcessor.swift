@@ -14,10 +14,10 @@ public struct CLIPImageProcessor: Sendable {
     public init(size: Int = 224) { self.size = size }
 
     /// The square that the tower sees.
-    public func crop(_ image: RGBImage) throws -> RGBImage { try image.clipCrop(size: size) }
+    public func crop(_ image: RGBImage) -> RGBImage { image.clipCrop(size: size) }
 
     /// The photo's pixel values, [1, size, size, 3].
-    public func callAsFunction(_ image: RGBImage) throws -> Tensor { Self.normalized(try crop(image)) }
+    public func callAsFunction(_ image: RGBImage) -> Tensor { Self.normalized(crop(image)) }
 
     /// (level / 255 − mean) / deviation for every channel, [1, H, W, 3].
     public static func normalized(_ crop: RGBImage) -> Tensor {

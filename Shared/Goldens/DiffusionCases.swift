@@ -74,7 +74,8 @@ extension GoldenSuite {
                 let embeddings = name.hasPrefix("out.sample_9") ? nine : one
                 try comparison.compare(name, of: golden, predict(embeddings, scale))
             }
-            for (name, images) in [("out.tokens", one), ("out.tokens_9", nine), ("out.tokens_zero", .zeros(one.shape))] {
+            for (name, images) in [("out.tokens", one), ("out.tokens_9", nine), ("out.tokens_zero", .zeros(one.shape))]
+            {
                 let tokens = adapter.projection(images)
                 let shape = [images.shape[0], images.shape[1], adapter.projection.tokens, tokens.shape[2]]
                 try comparison.compare(name, of: golden, tokens.reshaped(shape))

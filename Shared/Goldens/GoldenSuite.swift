@@ -34,15 +34,15 @@ public enum GoldenSuite {
     private static let checks: [String: Check] = [
         "clip_tokenizer": checkTokenizer,
         "clip_text": checkText,
-        //"clip_vision": checkVision,
+        "clip_vision": checkVision,
         "vae": checkVAE,
         "unet": checkUNet,
         "ip_adapter": checkIPAdapter,
         "aggregation": checkAggregation,
         "schedulers": checkSchedulers,
         "pipeline": checkPipeline,
-        //"metrics": checkMetrics,
-        //"images": checkImages,
+            //"metrics": checkMetrics,
+            "images": checkImages,
     ]
 
     /// Runs every case folder in `folder`, in name order.

@@ -4,6 +4,7 @@ internal import Crypto
 public import Diffusion
 public import Foundation
 public import IPAdapter
+public import ImageMetrics
 internal import TensorEngine
 
 /// A Stable Diffusion 1.5 folder in diffusers' layout with an IP-Adapter in or beside it.
@@ -113,6 +114,18 @@ public struct PipelineFolder: Sendable {
             throw CheckpointError("\(selfAttentionURL.path): its metadata does not say `heads`; write it again")
         }
         return try PhotoSelfAttention(Weights(file), heads: heads)
+    }
+
+    /// A network that scores pictures, `evaluation/<name>`; nil where the folder has none.
+    public func evaluationNetwork(_ name: String) throws -> EvaluationNetwork? {
+        let part = "evaluation/\(name)"
+        guard FileManager.default.fileExists(atPath: url.appendingPathComponent("\(part)/config.json").path) else {
+            return nil
+        }
+        let weights = Weights(try checkpoint(part, "model"))
+        let network = try EvaluationNetwork(weights, config("\(part)/config.json"))
+        try weights.requireAllTaken()
+        return network
     }
 
     /// scheduler/scheduler_config.json

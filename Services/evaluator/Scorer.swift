@@ -1,0 +1,89 @@
+import Contracts
+import Foundation
+import ImageIO
+import ImageMetrics
+import ModelFolder
+import TensorEngine
+
+/// A method's pictures → its row of the table.
+struct Scorer: Sendable {
+    /// Features and class logits, for FID and IS.
+    let inception: EvaluationNetwork?
+    /// Identity embeddings.
+    let identity: EvaluationNetwork?
+    let isRandom: Bool
+
+    init(_ folder: PipelineFolder) throws {
+        inception = try folder.evaluationNetwork("inception")
+        identity = try folder.evaluationNetwork("identity")
+        isRandom = folder.isRandomMiniature
+    }
+
+    /// Photos of the person, as far as they score.
+    struct Photos: Sendable {
+        var references: [RGBImage]
+        /// Never given to any method.
+        var unseen: [RGBImage]
+    }
+
+    /// FID, IS and identity similarity of one method's pictures.
+    func callAsFunction(_ method: Method, _ pictures: [RGBImage], _ photos: Photos) throws -> [MetricView] {
+        func metric(_ name: MetricName, _ value: Double?, _ note: String?) -> MetricView {
+            let random = value != nil && isRandom ? "from an untrained network" : nil
+            let notes = [note, random].compactMap { $0 }.joined(separator: "; ")
+            return MetricView(
+                method: method, name: name, value: value, samples: pictures.count, note: notes.isEmpty ? nil : notes)
+        }
+        let missing = "no evaluation networks in the models folder (evaluation/inception, evaluation/identity)"
+        var metrics: [MetricView] = []
+        if let inception {
+            let (features, logits) = try run(inception, pictures)
+            // Unseen photos where there are enough for a covariance, else all of them.
+            let real = photos.unseen.count >= 2 ? photos.unseen : photos.references + photos.unseen
+            if pictures.count >= 2, real.count >= 2 {
+                let distance = try FrechetDistance.between(
+                    FeatureStatistics(features: features), FeatureStatistics(features: run(inception, real).features))
+                let kind = photos.unseen.count >= 2 ? "unseen" : "reference"
+                metrics.append(metric(.fid, distance, "against \(real.count) \(kind) photos"))
+            } else {
+                metrics.append(metric(.fid, nil, "needs at least two pictures and two photos"))
+            }
+            let splits = min(10, max(1, pictures.count / 10))
+            let score = try InceptionScore.of(logits: logits, splits: splits)
+            metrics.append(metric(.inceptionScore, score.mean, "\(splits) split\(splits == 1 ? "" : "s")"))
+        } else {
+            metrics += [metric(.fid, nil, missing), metric(.inceptionScore, nil, missing)]
+        }
+        if let identity {
+            if photos.unseen.isEmpty {
+                metrics.append(metric(.identitySimilarity, nil, "no photo was left unseen: add photos"))
+            } else {
+                let made = try run(identity, pictures).features
+                let real = try run(identity, photos.unseen).features
+                let similarities = made.flatMap { a in real.map { b in cosineSimilarity(a, b) } }
+                metrics.append(
+                    metric(
+                        .identitySimilarity, similarities.reduce(0, +) / Double(max(similarities.count, 1)),
+                        "to \(real.count) unseen photos"))
+            }
+        } else {
+            metrics.append(metric(.identitySimilarity, nil, missing))
+        }
+        return metrics
+    }
+
+    private func run(
+        _ network: EvaluationNetwork, _ images: [RGBImage]
+    ) throws -> (features: [[Double]], logits: [[Double]]) {
+        let side = network.config.imageSize
+        var features: [[Double]] = []
+        var logits: [[Double]] = []
+        for image in images {
+            let pixels = image.resized(width: side, height: side, filter: .bicubic).tensor(scale: 2, offset: -1)
+            let output = network(pixels)
+            features.append(output.features.scalars.map(Double.init))
+            logits.append(output.logits.scalars.map(Double.init))
+        }
+        return (features, logits)
+    }
+}
