@@ -10,7 +10,8 @@ extension GoldenSuite {
             vocab: Data(contentsOf: golden.folder.appendingPathComponent("vocab.json")),
             merges: Data(contentsOf: golden.folder.appendingPathComponent("merges.txt")),
             length: Int(golden.number("model_max_length")))
-        let results = try golden.strings("prompts").map { tokenizer($0) }
+        struct Prompts: Decodable { var prompts: [String] }
+        let results = try golden.decode(Prompts.self).prompts.map { tokenizer($0) }
         func compare(_ name: String, _ numbers: [Int]) throws {
             comparison.compare(name, numbers.map(Double.init), try golden.tensors.doubles(name))
         }

@@ -8,6 +8,7 @@ public struct GoldenCase {
     public let folder: URL
     /// `case` of case.json: what is proved. Not the folder's name, which may be anything.
     public let kind: String
+    private let data: Data
     let json: [String: Any]
     let tensors: SafetensorsFile
 
@@ -15,7 +16,8 @@ public struct GoldenCase {
     public init(_ folder: URL) throws {
         self.folder = folder
         let url = folder.appendingPathComponent("case.json")
-        guard let json = try JSONSerialization.jsonObject(with: Self.strictJSON(at: url)) as? [String: Any],
+        data = try Self.strictJSON(at: url)
+        guard let json = try JSONSerialization.jsonObject(with: data) as? [String: Any],
             let kind = json["case"] as? String
         else { throw CheckpointError("\(url.path): is not a case description") }
         (self.json, self.kind) = (json, kind)
@@ -33,6 +35,9 @@ public struct GoldenCase {
     func config<T: Decodable>(_ type: T.Type) throws -> T {
         try JSONDecoder().decode(type, from: JSONSerialization.data(withJSONObject: json["config"] ?? [:]))
     }
+
+    /// Parts of case.json. Texts are to be read so: JSONSerialization does not keep every character of a string.
+    func decode<T: Decodable>(_ type: T.Type) throws -> T { try JSONDecoder().decode(type, from: data) }
 
     func number(_ key: String) throws -> Double {
         guard let value = (json["config"] as? [String: Any])?[key] as? Double else { throw missing("config.\(key)") }
