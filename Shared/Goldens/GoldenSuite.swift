@@ -41,8 +41,8 @@ public enum GoldenSuite {
         "aggregation": checkAggregation,
         "schedulers": checkSchedulers,
         "pipeline": checkPipeline,
-            //"metrics": checkMetrics,
-            "images": checkImages,
+        "metrics": checkMetrics,
+        "images": checkImages,
     ]
 
     /// Runs every case folder in `folder`, in name order.
