@@ -15,7 +15,9 @@ struct Likeness: AsyncParsableCommand {
             CommandGroup(name: "Operation:", subcommands: [StatusCommand.self, TopologyCommand.self]),
             CommandGroup(
                 name: "Models and data:",
-                subcommands: [DatasetCommand.self, BenchCommand.self]),
+                subcommands: [
+                    ModelCommand.self, DatasetCommand.self, VerifyGoldensCommand.self, BenchCommand.self,
+                ]),
         ])
 
     /// As the parser's own, but errors come with their remedy.

@@ -31,6 +31,9 @@ public struct BrokerAddress: Sendable, Hashable {
         public var key: String?
         /// Check the broker's certificate and its host name.
         public var verifiesPeer = true
+
+        /// Trusts the authorities that Debian's package ca-certificates installs.
+        public init() {}
     }
 
     /// Takes a URL apart.

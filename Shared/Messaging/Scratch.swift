@@ -1,11 +1,18 @@
 import CRabbitMQ
 import Foundation
 
-/// Memory for the arguments of one call into librabbitmq; what is made here lives as long as the object.
+/// Runs the body with memory for the arguments of one call into librabbitmq, which is freed afterwards.
+func withScratch<Result>(_ body: (Scratch) throws -> Result) rethrows -> Result {
+    let scratch = Scratch()
+    // C's pointers into it are unknown to ARC, which would free it after its last mention otherwise.
+    return try withExtendedLifetime(scratch) { try body(scratch) }
+}
+
+/// See ``withScratch(_:)``.
 final class Scratch {
     private var pool = amqp_pool_t()
 
-    init() { init_amqp_pool(&pool, 4096) }
+    fileprivate init() { init_amqp_pool(&pool, 4096) }
 
     deinit { empty_amqp_pool(&pool) }
 

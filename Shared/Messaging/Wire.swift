@@ -27,18 +27,20 @@ final class Wire {
         try check(amqp_set_handshake_timeout(state, &patience))
         try check(amqp_set_rpc_timeout(state, &patience))
         try check(amqp_socket_open_noblock(socket, address.host, Int32(address.port), &patience))
-        let scratch = Scratch()
-        var properties = scratch.table([
-            "product": .string("Likeness"), "connection_name": .string(name),
-            "capabilities": .table([
-                "publisher_confirms": .bool(true), "basic.nack": .bool(true), "consumer_cancel_notify": .bool(true),
-                "connection.blocked": .bool(true), "authentication_failure_close": .bool(true),
-            ]),
-        ])
-        try check(
-            amqp_login_plain(
+        let login = withScratch { scratch in
+            var properties = scratch.table([
+                "product": .string("Likeness"), "connection_name": .string(name),
+                "capabilities": .table([
+                    "publisher_confirms": .bool(true), "basic.nack": .bool(true),
+                    "consumer_cancel_notify": .bool(true), "connection.blocked": .bool(true),
+                    "authentication_failure_close": .bool(true),
+                ]),
+            ])
+            return amqp_login_plain(
                 state, address.virtualHost, AMQP_DEFAULT_FRAME_SIZE, Int32(heartbeat.components.seconds), &properties,
-                address.user, address.password))
+                address.user, address.password)
+        }
+        try check(login)
     }
 
     private static func makeSocket(
@@ -90,32 +92,34 @@ final class Wire {
     // MARK: Declaring
 
     func declare(_ exchange: Topology.Exchange, on channel: UInt16) throws {
-        let scratch = Scratch()
-        amqp_exchange_declare(
-            state, channel, scratch.bytes(exchange.name), scratch.bytes(exchange.kind.rawValue), 0, 1, 0, 0,
-            amqp_empty_table)
+        withScratch {
+            _ = amqp_exchange_declare(
+                state, channel, $0.bytes(exchange.name), $0.bytes(exchange.kind.rawValue), 0, 1, 0, 0, amqp_empty_table)
+        }
         try checkReply()
     }
 
     func declare(_ queue: Topology.Queue, on channel: UInt16) throws {
-        let scratch = Scratch()
-        amqp_queue_declare(
-            state, channel, scratch.bytes(queue.name), 0, 1, 0, 0, scratch.table(queue.arguments))
+        withScratch {
+            _ = amqp_queue_declare(state, channel, $0.bytes(queue.name), 0, 1, 0, 0, $0.table(queue.arguments))
+        }
         try checkReply()
     }
 
     func declare(_ binding: Topology.Binding, on channel: UInt16) throws {
-        let scratch = Scratch()
-        amqp_queue_bind(
-            state, channel, scratch.bytes(binding.queue), scratch.bytes(binding.exchange),
-            scratch.bytes(binding.routingKey), amqp_empty_table)
+        withScratch {
+            _ = amqp_queue_bind(
+                state, channel, $0.bytes(binding.queue), $0.bytes(binding.exchange), $0.bytes(binding.routingKey),
+                amqp_empty_table)
+        }
         try checkReply()
     }
 
     /// Asks for the queue without making it; the broker closes the channel (404) where there is none.
     func status(of queue: String, on channel: UInt16) throws -> QueueStatus {
-        let answer = amqp_queue_declare(
-            state, channel, Scratch().bytes(queue), 1, 0, 0, 0, amqp_empty_table)
+        let answer = withScratch {
+            amqp_queue_declare(state, channel, $0.bytes(queue), 1, 0, 0, 0, amqp_empty_table)
+        }
         guard let answer else {
             try checkReply()
             throw WireError.connection("no answer about queue '\(queue)'")
@@ -131,17 +135,18 @@ final class Wire {
     }
 
     func publish(_ message: OutgoingMessage, on channel: UInt16) throws {
-        let scratch = Scratch()
-        var properties = amqp_basic_properties_t()
-        properties._flags = UInt32(
-            AMQP_BASIC_CONTENT_TYPE_FLAG | AMQP_BASIC_DELIVERY_MODE_FLAG | AMQP_BASIC_MESSAGE_ID_FLAG)
-        properties.content_type = scratch.bytes("application/json")
-        properties.delivery_mode = 2  // persistent
-        properties.message_id = scratch.bytes(message.messageID)
-        try check(
-            amqp_basic_publish(
+        let status = withScratch { scratch in
+            var properties = amqp_basic_properties_t()
+            properties._flags = UInt32(
+                AMQP_BASIC_CONTENT_TYPE_FLAG | AMQP_BASIC_DELIVERY_MODE_FLAG | AMQP_BASIC_MESSAGE_ID_FLAG)
+            properties.content_type = scratch.bytes("application/json")
+            properties.delivery_mode = 2  // persistent
+            properties.message_id = scratch.bytes(message.messageID)
+            return amqp_basic_publish(
                 state, channel, scratch.bytes(message.exchange), scratch.bytes(message.routingKey), 1, 0, &properties,
-                scratch.bytes(message.body)))
+                scratch.bytes(message.body))
+        }
+        try check(status)
     }
 
     func limitUnsettled(to count: UInt16, on channel: UInt16) throws {
@@ -150,14 +155,14 @@ final class Wire {
     }
 
     func consume(_ queue: String, tag: String, on channel: UInt16) throws {
-        let scratch = Scratch()
-        amqp_basic_consume(
-            state, channel, scratch.bytes(queue), scratch.bytes(tag), 0, 0, 0, amqp_empty_table)
+        withScratch {
+            _ = amqp_basic_consume(state, channel, $0.bytes(queue), $0.bytes(tag), 0, 0, 0, amqp_empty_table)
+        }
         try checkReply()
     }
 
     func cancel(tag: String, on channel: UInt16) throws {
-        amqp_basic_cancel(state, channel, Scratch().bytes(tag))
+        withScratch { _ = amqp_basic_cancel(state, channel, $0.bytes(tag)) }
         try checkReply()
     }
 
