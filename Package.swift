@@ -142,6 +142,8 @@ let package = Package(
         tests("GoldensTests", ["Goldens"]),
         tests("StoreTests", ["Store", "Contracts", logging]),
         tests("MessagingTests", ["Messaging", "Contracts", "TestSupport", logging]),
+        tests("ArchitectureTests", []),
+        tests("EndToEndTests", ["TestSupport"]),
     ],
     swiftLanguageModes: [.v6]
 )

@@ -13,7 +13,8 @@ struct StatusCommand: AsyncParsableCommand {
     func run() async throws {
         let client = try GatewayClient()
         let isTerminal = isatty(STDOUT_FILENO) == 1
-        print(Self.text(try await client.get(["v1", "status"])))
+        let now: StatusView = try await client.get(["v1", "status"])
+        print(Self.text(now))
         while watch {
             try await Task.sleep(for: .seconds(1))
             let status: StatusView = try await JobWatch(client: client).patiently {
