@@ -31,6 +31,8 @@ struct JobRoutes: Sendable {
         let key = try idempotencyKey(http)
         let request = try await http.decode(GenerateRequest.self, of: "the job")
         let order = try GenerateOrder(request)
+        // libpq ends a string at NUL: what follows it must not be lost on the way to a person of a shorter name.
+        guard !request.person.unicodeScalars.contains("\0") else { throw APIError.noPerson(request.person) }
         guard let person = try await database.person(request.person) else { throw APIError.noPerson(request.person) }
         let photos = try await database.photos(of: person.id).map(\.id)
 
@@ -49,7 +51,7 @@ struct JobRoutes: Sendable {
                 409, "Idempotency-Key '\(key ?? "")' was used for another request, job \(id.uuidString.lowercased())",
                 remedy: "use a new key for a new request")
         }
-        return try .json(job, status: id == plan.id ? .created : .ok)
+        return try .json(job, status: id == plan.id ? .accepted : .ok)
     }
 
     private func idempotencyKey(_ request: Request) throws -> String? {

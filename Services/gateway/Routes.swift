@@ -55,6 +55,9 @@ struct ErrorMiddleware: RouterMiddleware {
             return try unavailable("the message broker cannot be reached")
         } catch let error as StoreError where error.isCallersFault {
             return try answer(.invalid("\(error)", remedy: "correct the request"))
+        } catch StoreError.server(sqlState: "23503", _) {
+            // A foreign key: someone removed the person while this request was at work.
+            return try answer(APIError(409, "the person has just been removed", remedy: "list people and try again"))
         } catch is CancellationError {
             return try unavailable("the gateway is stopping")
         } catch {

@@ -22,8 +22,10 @@ public struct Sampler: Sendable {
     /// Standard normal latent noise [1, height, width, 4] of a picture's seed: number i of the Philox stream is element
     /// i in the order [channel, row, column] of diffusers' latents.
     public static func noise(seed: UInt64, stream: UInt64 = 0, channels: Int, height: Int, width: Int) -> Tensor {
-        Tensor(Philox(seed: seed, stream: stream).normal(channels * height * width), shape: [1, channels, height, width])
-            .channelsLast()
+        Tensor(
+            Philox(seed: seed, stream: stream).normal(channels * height * width), shape: [1, channels, height, width]
+        )
+        .channelsLast()
     }
 
     /// Runs the whole schedule.
@@ -51,7 +53,8 @@ public struct Sampler: Sendable {
 
             // 4. guidance
             let guided =
-                rows == 1 ? prediction : prediction[0..<1].blended(1 - guidanceScale, guidanceScale, with: prediction[1..<2])
+                rows == 1
+                ? prediction : prediction[0..<1].blended(1 - guidanceScale, guidanceScale, with: prediction[1..<2])
 
             // 5. one step back
             let next = scheduler.step(

@@ -37,12 +37,13 @@ struct DownBlock: Sendable {
             try ResnetBlock2D(
                 w / "resnets" / j, j == 0 ? cin : cout, cout, time: sizes.time, groups: sizes.groups, eps: sizes.eps)
         }
-        attentions = try heads.map { heads in
-            try (0..<layers).map { j in
-                try Transformer2DModel(
-                    w / "attentions" / j, cout, context: sizes.context, heads: heads, groups: sizes.groups)
-            }
-        } ?? []
+        attentions =
+            try heads.map { heads in
+                try (0..<layers).map { j in
+                    try Transformer2DModel(
+                        w / "attentions" / j, cout, context: sizes.context, heads: heads, groups: sizes.groups)
+                }
+            } ?? []
         downsampler = downsamples ? try Downsample2D(w / "downsamplers" / 0, cout, padding: .init(1)) : nil
         name = w.path
     }
@@ -104,12 +105,13 @@ struct UpBlock: Sendable {
                 w / "resnets" / j, (j == 0 ? previous : cout) + skip, cout, time: sizes.time, groups: sizes.groups,
                 eps: sizes.eps)
         }
-        attentions = try heads.map { heads in
-            try skips.indices.map { j in
-                try Transformer2DModel(
-                    w / "attentions" / j, cout, context: sizes.context, heads: heads, groups: sizes.groups)
-            }
-        } ?? []
+        attentions =
+            try heads.map { heads in
+                try skips.indices.map { j in
+                    try Transformer2DModel(
+                        w / "attentions" / j, cout, context: sizes.context, heads: heads, groups: sizes.groups)
+                }
+            } ?? []
         upsampler = upsamples ? try Upsample2D(w / "upsamplers" / 0, cout) : nil
         name = w.path
     }

@@ -118,8 +118,9 @@ private struct OtherOptions {
                 throw CheckpointError("unet/config.json: \(name) is \(value), only \(wanted) is supported")
             }
         }
-        for (name, wanted) in [("center_input_sample", false), ("flip_sin_to_cos", true), ("dual_cross_attention", false)]
-        {
+        for (name, wanted) in [
+            ("center_input_sample", false), ("flip_sin_to_cos", true), ("dual_cross_attention", false),
+        ] {
             if let value = try container.decodeIfPresent(Bool.self, forKey: Key(name)), value != wanted {
                 throw CheckpointError("unet/config.json: \(name) is \(value), only \(wanted) is supported")
             }

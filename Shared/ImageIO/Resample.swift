@@ -59,8 +59,12 @@ extension RGBImage {
     public func resized(width: Int, height: Int, filter: ResampleFilter = .bicubic) -> RGBImage {
         precondition(width > 0 && height > 0, "a picture cannot be \(width)×\(height)")
         var image = self
-        if width != self.width { image = image.resampled(ResampleAxis(from: self.width, to: width, filter), rows: false) }
-        if height != self.height { image = image.resampled(ResampleAxis(from: self.height, to: height, filter), rows: true) }
+        if width != self.width {
+            image = image.resampled(ResampleAxis(from: self.width, to: width, filter), rows: false)
+        }
+        if height != self.height {
+            image = image.resampled(ResampleAxis(from: self.height, to: height, filter), rows: true)
+        }
         return image
     }
 
@@ -89,7 +93,8 @@ extension RGBImage {
 
     /// The rectangle at (x, y), which must lie inside.
     public func cropped(x: Int, y: Int, width: Int, height: Int) -> RGBImage {
-        precondition(x >= 0 && y >= 0 && x + width <= self.width && y + height <= self.height, "crop outside the picture")
+        precondition(
+            x >= 0 && y >= 0 && x + width <= self.width && y + height <= self.height, "crop outside the picture")
         var out: [UInt8] = []
         out.reserveCapacity(width * height * 3)
         for row in y..<y + height {

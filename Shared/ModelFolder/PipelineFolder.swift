@@ -33,7 +33,8 @@ public struct PipelineFolder: Sendable {
         guard FileManager.default.fileExists(atPath: url.appendingPathComponent("model_index.json").path) else {
             throw CheckpointError(
                 "\(url.path): is not a diffusers model folder (it has no model_index.json). Set LIKENESS_MODELS to a "
-                    + "Stable Diffusion 1.5 folder, or make the miniature with: likeness model miniature --out \(url.path)")
+                    + "Stable Diffusion 1.5 folder, or make the miniature with: likeness model miniature --out \(url.path)"
+            )
         }
         self.url = url
         let parent = url.deletingLastPathComponent()

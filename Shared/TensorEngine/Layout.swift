@@ -59,7 +59,8 @@ extension Tensor {
         return Tensor(shape: [indices.count, d]) { out in
             withUnsafeBuffer { table in
                 for (row, index) in indices.enumerated() {
-                    precondition(index >= 0 && index < shape[0], "index \(index) is outside a table of \(shape[0]) rows")
+                    precondition(
+                        index >= 0 && index < shape[0], "index \(index) is outside a table of \(shape[0]) rows")
                     _ = out[(row * d)...].update(fromContentsOf: table[(index * d)..<((index + 1) * d)])
                 }
             }

@@ -1,5 +1,5 @@
-internal import COneDNN
 internal import CKernels
+internal import COneDNN
 import Synchronization
 
 /// A created oneDNN primitive with the memory layouts it chose. Kept for the life of the process: creating one

@@ -70,7 +70,8 @@ extension Tensor {
         var shape = shape
         if let free = shape.firstIndex(of: -1) {
             shape[free] = 1
-            precondition(shape.product > 0 && count % shape.product == 0, "\(self.shape) cannot be reshaped to \(shape)")
+            precondition(
+                shape.product > 0 && count % shape.product == 0, "\(self.shape) cannot be reshaped to \(shape)")
             shape[free] = count / shape.product
         }
         precondition(shape.product == count, "\(self.shape) cannot be reshaped to \(shape)")

@@ -74,6 +74,7 @@ import Testing
         let header = Data("IHDR".utf8) + Data([0, 0, 0x4E, 0x20, 0, 0, 0x4E, 0x20, 8, 2, 0, 0, 0])
         data += Data([0, 0, 0, 13]) + header
         withUnsafeBytes(of: crc(header).bigEndian) { data.append(contentsOf: $0) }
+        data += Data([0, 0, 0, 0]) + Data("IDAT".utf8) + Data([0x35, 0xAF, 0x06, 0x1E])
         return data + Data([0, 0, 0, 0]) + Data("IEND".utf8) + Data([0xAE, 0x42, 0x60, 0x82])
     }
 

@@ -7,46 +7,57 @@ import Testing
 @Suite(.serialized) struct OutageTests {
     private static let servers = PrivateServers(portBase: 28_000)
 
-    /// Publishes every text, each again and again until it is confirmed.
-    private static func publishStubbornly(_ texts: [String], _ connection: TestBroker) async throws {
-        for text in texts {
-            while true {
-                do {
-                    try await connection.publish([text])
-                    break
-                } catch let error as BrokerError where error.isRetryable {
-                    try await Task.sleep(for: .milliseconds(20))
-                }
+    /// Publishes numbered texts, each again and again until it is confirmed, until told to stop. Returns how many.
+    private static func publishStubbornly(_ connection: TestBroker, until stopped: Progress) async throws -> Int {
+        var number = 0
+        while await !stopped.isSet {
+            do {
+                try await connection.publish(["\(number)"])
+                number += 1
+            } catch let error as BrokerError where error.isRetryable {
+                try await Task.sleep(for: .milliseconds(20))
             }
         }
+        return number
     }
 
-    /// Takes and acks deliveries until every text was seen.
-    private static func consume(_ texts: Set<String>, _ connection: TestBroker) async throws -> Set<String> {
-        let deliveries = connection.broker.consume(connection.queue, prefetch: 5)
-        var missing = texts
-        while !missing.isEmpty {
-            let delivery = try await deliveries.one()
-            if await delivery.ack() == .sent { missing.remove(delivery.text) }
-        }
-        return texts
+    private actor Progress {
+        private(set) var isSet = false
+        private(set) var acknowledged: Set<String> = []
+
+        func set() { isSet = true }
+        func acknowledge(_ text: String) { acknowledged.insert(text) }
     }
 
     @Test func aRestartOrCrashLosesNothing() async throws {
         try await Self.servers.withServers(only: .rabbitmq) { servers in
             let url = try await servers.address("LIKENESS_AMQP_URL")
             try await withBroker("outage", url: url) { connection in
-                let texts = (0..<3000).map { "message \($0)" }
-                async let published: Void = Self.publishStubbornly(texts, connection)
-                async let seen = Self.consume(Set(texts), connection)
+                let progress = Progress()
+                let deliveries = connection.broker.consume(connection.queue, prefetch: 5)
+                let consumer = Task {
+                    for await delivery in deliveries where await delivery.ack() == .sent {
+                        await progress.acknowledge(delivery.text)
+                    }
+                }
+                async let published = Self.publishStubbornly(connection, until: progress)
+                func expectTraffic() async throws {
+                    let before = await progress.acknowledged.count
+                    try await eventually("messages flow") { await progress.acknowledged.count > before + 20 }
+                }
+                try await expectTraffic()
                 try await servers.stop(.rabbitmq)
                 try await servers.start(.rabbitmq)
-                try await connection.broker.ready(within: .seconds(60))
+                try await expectTraffic()
                 try await servers.kill(.rabbitmq)
                 try await servers.start(.rabbitmq)
-                try await published
-                #expect(try await seen.count == 3000)
+                try await expectTraffic()
+                await progress.set()
+                let expected = Set(try await (0..<published).map(String.init))
+                try await eventually("all that was confirmed arrives") { await progress.acknowledged == expected }
                 try await connection.expectReady(0)
+                await deliveries.stop()
+                await consumer.value
             }
         }
     }
@@ -78,7 +89,7 @@ import Testing
             let untrusted = await #expect(throws: BrokerError.self) {
                 try await withBroker("tls", url: "amqps://guest:guest@localhost:28671/", patience: .seconds(2)) { _ in }
             }
-            #expect(untrusted?.description.contains("certificate") == true, "\(untrusted?.description ?? "")")
+            #expect(untrusted?.description.contains("verification failed") == true)
         }
         try FileManager.default.removeItem(at: folder)
     }
