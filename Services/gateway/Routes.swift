@@ -47,7 +47,7 @@ struct ErrorMiddleware: RouterMiddleware {
         } catch let error as HTTPError {
             return try answer(
                 APIError(error.status.code, error.body ?? error.status.reasonPhrase, remedy: "see the README"))
-        } catch let error as StoreError where error.isRetryable {
+        } catch let error as StoreError where error.isRetryable || error.isTimeout {
             context.logger.warning("Postgres is away", metadata: ["error": "\(error)"])
             return try unavailable("the database cannot be reached")
         } catch let error as BrokerError where error.isRetryable {
@@ -102,6 +102,8 @@ struct ErrorMiddleware: RouterMiddleware {
 
 extension StoreError {
     fileprivate var isCallersFault: Bool { if case .invalid = self { true } else { false } }
+    /// The server gave a statement up (SQLSTATE 57014), mostly while it waited for a lock.
+    fileprivate var isTimeout: Bool { if case .server(sqlState: "57014", _) = self { true } else { false } }
 }
 
 extension Response {
