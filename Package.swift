@@ -83,9 +83,15 @@ let package = Package(
                 "TensorEngine", crypto,
             ]),
         library(
+            "Training",
+            [
+                "RenderedPeople", "ModelFolder", "CLIP", "Diffusion", "IPAdapter", "ImageMetrics", "ImageIO",
+                "NeuralNetwork", "Checkpoint", "TensorEngine",
+            ]),
+        library(
             "Goldens",
             [
-                "ModelFolder", "CLIP", "Diffusion", "IPAdapter", "ImageMetrics", "ImageIO", "NeuralNetwork",
+                "Training", "ModelFolder", "CLIP", "Diffusion", "IPAdapter", "ImageMetrics", "ImageIO", "NeuralNetwork",
                 "Checkpoint", "TensorEngine",
             ]),
 

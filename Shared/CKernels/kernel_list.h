@@ -17,4 +17,14 @@
     X(attention, (const lk_attention_args *args), (args)) \
     X(transpose, (float *y, const float *x, size_t n, size_t a, size_t b), (y, x, n, a, b)) \
     X(concat, (float *y, const float *x, const float *z, size_t rows, size_t a, size_t b), (y, x, z, rows, a, b)) \
-    X(upsample_nearest, (float *y, const float *x, size_t n, size_t h, size_t w, size_t c, size_t oh, size_t ow), (y, x, n, h, w, c, oh, ow))
+    X(upsample_nearest, (float *y, const float *x, size_t n, size_t h, size_t w, size_t c, size_t oh, size_t ow), (y, x, n, h, w, c, oh, ow)) \
+    X(activate_backward, (float *dx, const float *x, const float *dy, size_t count, lk_activation kind), (dx, x, dy, count, kind)) \
+    X(geglu_backward, (float *dx, const float *x, const float *dy, size_t rows, size_t d), (dx, x, dy, rows, d)) \
+    X(sum_rows, (float *y, const float *x, size_t outer, size_t inner, size_t d), (y, x, outer, inner, d)) \
+    X(group_norm_backward, (float *dx, float *dw, float *db, const float *dy, const float *x, const float *weight, const float *bias, size_t n, size_t pixels, size_t channels, size_t groups, float eps, bool silu), (dx, dw, db, dy, x, weight, bias, n, pixels, channels, groups, eps, silu)) \
+    X(layer_norm_backward, (float *dx, float *dw, float *db, const float *dy, const float *x, const float *weight, size_t rows, size_t d, float eps), (dx, dw, db, dy, x, weight, rows, d, eps)) \
+    X(softmax_backward, (float *dx, const float *y, const float *dy, size_t rows, size_t d), (dx, y, dy, rows, d)) \
+    X(upsample_backward, (float *dx, const float *dy, size_t n, size_t h, size_t w, size_t c, size_t oh, size_t ow), (dx, dy, n, h, w, c, oh, ow)) \
+    X(attention_backward, (const lk_attention_gradient_args *args), (args)) \
+    X(adamw, (const lk_adamw_args *args), (args)) \
+    X(sum_of_squares, (double *sum, const float *x, size_t count), (sum, x, count))

@@ -14,4 +14,7 @@
 #include "normalization.h"
 #include "attention.h"
 #include "layout.h"
+#include "gradients.h"
+#include "attention_gradient.h"
+#include "optimizer.h"
 #pragma clang attribute pop

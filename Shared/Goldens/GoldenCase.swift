@@ -66,7 +66,9 @@ public struct GoldenCase {
     func missing(_ key: String) -> CheckpointError { CheckpointError("\(folder.path)/case.json: has no \(key)") }
 
     /// The tensors under `weights.` (or another prefix) by their checkpoint keys.
-    func weights(_ prefix: String = "weights.") -> Weights { Weights(Prefixed(file: tensors, prefix: prefix)) }
+    func weights(_ prefix: String = "weights.") -> Weights { Weights(source(prefix)) }
+
+    func source(_ prefix: String = "weights.") -> any TensorSource { Prefixed(file: tensors, prefix: prefix) }
 
     /// The case whose weights this one uses under `role`.
     func other(_ role: String) throws -> GoldenCase {

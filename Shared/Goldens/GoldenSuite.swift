@@ -43,6 +43,8 @@ public enum GoldenSuite {
         "pipeline": checkPipeline,
         "metrics": checkMetrics,
         "images": checkImages,
+        "training_ip": checkTrainingIP,
+        "training_dreambooth": checkTrainingDreamBooth,
     ]
 
     /// Runs every case folder in `folder`, in name order.

@@ -13,6 +13,9 @@ extension Tensor {
         Tensor(shape: shape) { out in
             attend(keys, values, heads, causal, weight: 1, into: out.baseAddress, accumulate: false)
         }
+        .recorded(self, keys, values) { [q = self] dy, sums in
+            q.attentionGradients([(keys, values, 1)], heads, causal, dy, &sums)
+        }
     }
 
     /// Decoupled cross-attention (paper eq. 17): Attn(q, k, v) + λ · Attn(q, k', v'), self being q.
@@ -24,6 +27,43 @@ extension Tensor {
         Tensor(shape: shape) { out in
             attend(keys, values, heads, false, weight: 1, into: out.baseAddress, accumulate: false)
             attend(imageKeys, imageValues, heads, false, weight: scale, into: out.baseAddress, accumulate: true)
+        }
+        .recorded(self, keys, values, imageKeys, imageValues) { [q = self] dy, sums in
+            q.attentionGradients([(keys, values, 1), (imageKeys, imageValues, scale)], heads, false, dy, &sums)
+        }
+    }
+
+    private func attentionGradients(
+        _ parts: [(keys: Tensor, values: Tensor, weight: Float)], _ heads: Int, _ causal: Bool, _ dy: Tensor,
+        _ sums: inout Gradients
+    ) {
+        let (n, queries, d) = (shape[0], shape[1], shape[2])
+        var found: [(Tensor, Tensor)] = []
+        let dq = Tensor(shape: shape) { dq in
+            for (i, part) in parts.enumerated() {
+                let (keys, values) = (part.keys, part.values)
+                var dk: Tensor?
+                let dv = Tensor(shape: values.shape) { dv in
+                    dk = Tensor(shape: keys.shape) { dk in
+                        var args = lk_attention_gradient_args(
+                            dq: dq.baseAddress, dk: dk.baseAddress, dv: dv.baseAddress, d_o: dy.pointer, q: pointer,
+                            k: keys.pointer, v: values.pointer, batch: n, heads: heads, queries: queries,
+                            keys: keys.shape[1], head_dim: d / heads, scale: 1 / Float(d / heads).squareRoot(),
+                            weight: part.weight, causal: causal, accumulate_q: i > 0)
+                        withExtendedLifetime((storage, dy.storage, keys.storage, values.storage)) {
+                            Profile.measure(.attention, flops: 10 * Double(n * queries * d) * Double(keys.shape[1])) {
+                                lk_attention_backward(&args)
+                            }
+                        }
+                    }
+                }
+                if let dk { found.append((dk, dv)) }
+            }
+        }
+        sums.add(dq, to: self)
+        for (part, gradient) in zip(parts, found) {
+            sums.add(gradient.0, to: part.keys)
+            sums.add(gradient.1, to: part.values)
         }
     }
 

@@ -24,7 +24,10 @@ public final class ConvolutionFilter: Sendable {
     let bias: Tensor?
     let stride: Int
     let padding: Padding
+    /// The weights themselves where they are being trained: they change, so no packed copy is kept.
+    let trained: Tensor?
     private let packed: Mutex<Packed>
+    private let packedBackward: Mutex<Packed?>
 
     /// Either the checkpoint's own order or, once a layout is known, that layout; never both, so that a packed model
     /// is no larger than its checkpoint.
@@ -39,18 +42,39 @@ public final class ConvolutionFilter: Sendable {
     public init(weight: Tensor, bias: Tensor?, stride: Int = 1, padding: Padding) {
         precondition(weight.shape.count == 4, "a filter has four axes, not \(weight.shape)")
         (shape, self.bias, self.stride, self.padding) = (weight.shape, bias, stride, padding)
+        trained = weight.requiresGradient ? weight : nil
         packed = Mutex(Packed(layout: nil, weight: weight))
+        packedBackward = Mutex(nil)
     }
 
     /// The weights in `wanted` layout, repacked only when it changes.
     func weight(in wanted: dnnl_memory_desc_t) -> Tensor {
-        packed.withLock { held in
+        if let trained { return trained.reordered(from: OneDNN.layout(shape, dnnl_oihw), to: wanted) }
+        return packed.withLock { held in
             var (from, to) = (held.layout ?? OneDNN.layout(shape, dnnl_oihw), wanted)
             if dnnl_memory_desc_equal(&from, &to) == 0 {
                 let size = dnnl_memory_desc_get_size(&to)
                 held = Packed(layout: to, weight: Reorder.run(held.weight, from: from, to: to, floats: size / 4))
             }
             return held.weight
+        }
+    }
+
+    /// The weights in the layout that the gradient by the input wants; kept apart from the forward pass's.
+    func backwardWeight(in wanted: dnnl_memory_desc_t) -> Tensor {
+        if let trained { return trained.reordered(from: OneDNN.layout(shape, dnnl_oihw), to: wanted) }
+        return packedBackward.withLock { held in
+            if let known = held, var layout = known.layout {
+                var wanted = wanted
+                if dnnl_memory_desc_equal(&layout, &wanted) != 0 { return known.weight }
+            }
+            let source = packed.withLock { $0 }
+            var layout = wanted
+            let weight = Reorder.run(
+                source.weight, from: source.layout ?? OneDNN.layout(shape, dnnl_oihw), to: wanted,
+                floats: dnnl_memory_desc_get_size(&layout) / 4)
+            held = Packed(layout: wanted, weight: weight)
+            return weight
         }
     }
 }
@@ -65,26 +89,10 @@ extension Tensor {
         let oh = (h + p.top + p.bottom - kh) / s + 1
         let ow = (w + p.left + p.right - kw) / s + 1
 
-        let key = [1, n, h, w, c, out, kh, kw, s, p.top, p.left, p.bottom, p.right, filter.bias == nil ? 0 : 1]
-        let primitive = OneDNN.primitive(key) {
-            var source = OneDNN.layout([n, c, h, w], dnnl_nhwc)
-            var weights = OneDNN.layout([out, c, kh, kw], dnnl_format_tag_any)
-            var bias = OneDNN.layout([out], dnnl_a)
-            var destination = OneDNN.layout([n, out, oh, ow], dnnl_nhwc)
-            var operation = dnnl_convolution_desc_t()
-            let strides = [Int64(s), Int64(s)]
-            let before = [Int64(p.top), Int64(p.left)]
-            let after = [Int64(p.bottom), Int64(p.right)]
-            OneDNN.check(
-                withUnsafePointer(to: &bias) { bias in
-                    dnnl_convolution_forward_desc_init(
-                        &operation, dnnl_forward_inference, dnnl_convolution_direct, &source, &weights,
-                        filter.bias == nil ? nil : bias, &destination, strides, before, after)
-                }, "convolution")
-            let attributes = OneDNN.attributes(nil)
-            defer { dnnl_primitive_attr_destroy(attributes) }
-            return Primitive(&operation, attributes: attributes)
-        }
+        let plan = ConvolutionPlan(
+            n: n, c: c, h: h, w: w, out: out, kh: kh, kw: kw, oh: oh, ow: ow, stride: s, padding: p,
+            hasBias: filter.bias != nil)
+        let primitive = plan.forward
 
         let layout = primitive.layout(dnnl_query_weights_md)
         let weight = filter.weight(in: layout)
@@ -99,17 +107,34 @@ extension Tensor {
                 arguments.append((DNNL_ARG_BIAS, OneDNN.layout([out], dnnl_a), UnsafeMutableRawPointer(bias.pointer)))
             }
             withExtendedLifetime((storage, weight.storage, filter)) {
-                Profile.measure(.convolution, flops: 2 * Double(n * oh * ow * out) * Double(c * kh * kw)) {
-                    primitive.execute(arguments)
-                }
+                Profile.measure(.convolution, flops: plan.flops) { primitive.execute(arguments) }
             }
         }
+        .recorded(self, filter.trained, filter.bias) { [x = self] dy, sums in
+            sums.add(plan.gradientByInput(dy, filter), to: x)
+            guard let weight = filter.trained else {
+                sums.add(dy.reshaped([1, -1, out]).summedOverTokens(), to: filter.bias)
+                return
+            }
+            let (dw, db) = plan.gradientByWeight(dy, x)
+            sums.add(dw, to: weight)
+            sums.add(db, to: filter.bias)
+        }
+    }
+
+    /// The same numbers in another oneDNN layout, as a flat tensor.
+    func reordered(from: dnnl_memory_desc_t, to: dnnl_memory_desc_t) -> Tensor {
+        var (source, wanted) = (from, to)
+        if dnnl_memory_desc_equal(&source, &wanted) != 0 { return self }
+        return Reorder.run(self, from: from, to: to, floats: dnnl_memory_desc_get_size(&wanted) / 4, longLived: false)
     }
 }
 
 /// Copies numbers from one oneDNN layout to another.
 enum Reorder {
-    static func run(_ tensor: Tensor, from: dnnl_memory_desc_t, to: dnnl_memory_desc_t, floats: Int) -> Tensor {
+    static func run(
+        _ tensor: Tensor, from: dnnl_memory_desc_t, to: dnnl_memory_desc_t, floats: Int, longLived: Bool = true
+    ) -> Tensor {
         var (from, to) = (from, to)
         var descriptor: dnnl_primitive_desc_t?
         var primitive: dnnl_primitive_t?
@@ -120,7 +145,7 @@ enum Reorder {
             dnnl_primitive_destroy(primitive)
             dnnl_primitive_desc_destroy(descriptor)
         }
-        return Tensor(shape: [floats], longLived: true) { out in
+        return Tensor(shape: [floats], longLived: longLived) { out in
             guard let out = out.baseAddress else { return }
             let memories = [
                 OneDNN.memory(from, UnsafeMutableRawPointer(tensor.pointer)),

@@ -5,12 +5,14 @@ extension Tensor {
     public func channelsLast() -> Tensor {
         let (n, c, h, w) = (shape[0], shape[1], shape[2], shape[3])
         return transposed(n, c, h * w, to: [n, h, w, c])
+            .recorded(self) { [x = self] dy, sums in sums.add(dy.channelsFirst(), to: x) }
     }
 
     /// [N, H, W, C] → [N, C, H, W]
     public func channelsFirst() -> Tensor {
         let (n, h, w, c) = (shape[0], shape[1], shape[2], shape[3])
         return transposed(n, h * w, c, to: [n, c, h, w])
+            .recorded(self) { [x = self] dy, sums in sums.add(dy.channelsLast(), to: x) }
     }
 
     private func transposed(_ n: Int, _ a: Int, _ b: Int, to shape: [Int]) -> Tensor {
@@ -28,6 +30,11 @@ extension Tensor {
                 Profile.measure(.layout) { lk_concat(out.baseAddress, x.pointer, z.pointer, x.count / a, a, b) }
             }
         }
+        .recorded(x, z) { dy, sums in
+            let rows = dy.reshaped([-1, a + b])
+            sums.add(rows.columns(0..<a), to: x)
+            sums.add(rows.columns(a..<a + b), to: z)
+        }
     }
 
     /// Joins tensors along the first axis.
@@ -41,6 +48,13 @@ extension Tensor {
                 at += part.count
             }
         }
+        .recorded(of: parts) { dy, sums in
+            var row = 0
+            for part in parts {
+                sums.add(dy[row..<row + part.shape[0]], to: part)
+                row += part.shape[0]
+            }
+        }
     }
 
     /// Nearest-neighbour resize of [N, H, W, C] to [N, height, width, C], as torch's `interpolate(mode="nearest")`.
@@ -50,6 +64,16 @@ extension Tensor {
             withExtendedLifetime(storage) {
                 Profile.measure(.layout) { lk_upsample_nearest(out.baseAddress, pointer, n, h, w, c, height, width) }
             }
+        }
+        .recorded(self) { [x = self] dy, sums in
+            sums.add(
+                Tensor(shape: x.shape) { out in
+                    withExtendedLifetime(dy.storage) {
+                        Profile.measure(.layout) {
+                            lk_upsample_backward(out.baseAddress, dy.pointer, n, h, w, c, height, width)
+                        }
+                    }
+                }, to: x)
         }
     }
 
@@ -64,6 +88,17 @@ extension Tensor {
                     _ = out[(row * d)...].update(fromContentsOf: table[(index * d)..<((index + 1) * d)])
                 }
             }
+        }
+        .recorded(self) { [table = self] dy, sums in
+            sums.add(
+                Tensor(shape: table.shape) { out in
+                    out.update(repeating: 0)
+                    dy.withUnsafeBuffer { rows in
+                        for (row, index) in indices.enumerated() {
+                            for j in 0..<d { out[index * d + j] += rows[row * d + j] }
+                        }
+                    }
+                }, to: table)
         }
     }
 }
@@ -81,26 +116,64 @@ extension Tensor {
                 }
             }
         }
+        .recorded(self) { [x = self] dy, sums in
+            sums.add(
+                Tensor(shape: x.shape) { out in
+                    out.update(repeating: 0)
+                    dy.withUnsafeBuffer { dy in
+                        for row in 0..<rows {
+                            _ = out[(row * d + range.lowerBound)...].update(
+                                fromContentsOf: dy[(row * range.count)..<((row + 1) * range.count)])
+                        }
+                    }
+                }, to: x)
+        }
     }
 
-    /// Maximum over axis 1 of [N, T, D] → [N, D].
-    public func maximumOverTokens() -> Tensor { reducedOverTokens { max($0, $1) } }
-
-    /// Mean over axis 1 of [N, T, D] → [N, D].
-    public func meanOverTokens() -> Tensor { reducedOverTokens(+).scaled(by: 1 / Float(shape[1])) }
-
-    private func reducedOverTokens(_ combine: (Float, Float) -> Float) -> Tensor {
+    /// Maximum over axis 1 of [N, T, D] → [N, D]. Its gradient goes to the first largest of each column, as torch's.
+    public func maximumOverTokens() -> Tensor {
         let (n, t, d) = (shape[0], shape[1], shape[2])
-        return Tensor(shape: [n, d]) { out in
+        var places = [Int](repeating: 0, count: n * d)
+        let result = Tensor(shape: [n, d]) { out in
             withUnsafeBuffer { x in
                 for i in 0..<n {
                     for j in 0..<d {
-                        var value = x[i * t * d + j]
-                        for row in 1..<max(t, 1) { value = combine(value, x[(i * t + row) * d + j]) }
-                        out[i * d + j] = value
+                        var best = i * t * d + j
+                        for row in 1..<max(t, 1) where x[(i * t + row) * d + j] > x[best] {
+                            best = (i * t + row) * d + j
+                        }
+                        places[i * d + j] = best
+                        out[i * d + j] = x[best]
                     }
                 }
             }
         }
+        return result.recorded(self) { [x = self, places] dy, sums in
+            sums.add(
+                Tensor(shape: x.shape) { out in
+                    out.update(repeating: 0)
+                    dy.withUnsafeBuffer { for (place, value) in zip(places, $0) { out[place] += value } }
+                }, to: x)
+        }
     }
+
+    /// Sum over axis 1 of [N, T, D] → [N, D].
+    public func summedOverTokens() -> Tensor {
+        let (n, t, d) = (shape[0], shape[1], shape[2])
+        return Tensor(shape: [n, d]) { out in
+            withExtendedLifetime(storage) { lk_sum_rows(out.baseAddress, pointer, n, t, d) }
+        }
+        .recorded(self) { [x = self] dy, sums in
+            sums.add(Tensor.zeros(x.shape).addingPerChannel(dy), to: x)
+        }
+    }
+
+    /// Mean over axis 1 of [N, T, D] → [N, D].
+    public func meanOverTokens() -> Tensor { summedOverTokens().scaled(by: 1 / Float(shape[1])) }
+
+    /// Sum of all numbers → [1].
+    public func sum() -> Tensor { reshaped([1, -1, 1]).summedOverTokens().reshaped([1]) }
+
+    /// Mean of all numbers → [1].
+    public func mean() -> Tensor { sum().scaled(by: 1 / Float(count)) }
 }

@@ -12,6 +12,10 @@ extension Tensor {
     ///   - bias: [out]
     /// - Returns: [..., out] for self [..., in]
     public func linear(_ weight: Tensor, bias: Tensor? = nil, activation: Activation? = nil) -> Tensor {
+        // The activation's gradient needs what comes before it.
+        if let activation, Tensor.isRecording([self, weight, bias]) {
+            return linear(weight, bias: bias).activated(activation)
+        }
         let (out, k) = (weight.shape[0], weight.shape[1])
         precondition(shape.last == k, "a linear layer \(weight.shape) cannot read \(shape)")
         let m = count / k
@@ -45,5 +49,44 @@ extension Tensor {
                 Profile.measure(.linear, flops: 2 * Double(m * out) * Double(k)) { primitive.execute(arguments) }
             }
         }
+        .recorded(self, weight, bias) { [x = self] dy, sums in
+            let rows = dy.reshaped([m, out])
+            sums.add(Tensor.product(rows, (m, out, dnnl_ab), weight, (out, k, dnnl_ab)), to: x)
+            sums.add(Tensor.product(rows, (out, m, dnnl_ba), x, (m, k, dnnl_ab)), to: weight)
+            sums.add(rows.reshaped([1, m, out]).summedOverTokens(), to: bias)
+        }
+    }
+
+    /// a b with each matrix (rows, columns, order): `dnnl_ba` reads a row-major [columns, rows] as its transpose.
+    private static func product(
+        _ a: Tensor, _ left: (Int, Int, dnnl_format_tag_t), _ b: Tensor, _ right: (Int, Int, dnnl_format_tag_t)
+    ) -> Tensor {
+        let (m, k, n) = (left.0, left.1, right.1)
+        let primitive = OneDNN.primitive([3, m, k, n, Int(left.2.rawValue), Int(right.2.rawValue)]) {
+            var (source, weights) = (OneDNN.layout([m, k], left.2), OneDNN.layout([k, n], right.2))
+            var destination = OneDNN.layout([m, n], dnnl_ab)
+            var operation = dnnl_matmul_desc_t()
+            OneDNN.check(dnnl_matmul_desc_init(&operation, &source, &weights, nil, &destination), "matmul")
+            let attributes = OneDNN.attributes(nil)
+            defer { dnnl_primitive_attr_destroy(attributes) }
+            return Primitive(&operation, attributes: attributes)
+        }
+        return Tensor(shape: [m, n]) { result in
+            guard let result = result.baseAddress else { return }
+            withExtendedLifetime((a.storage, b.storage)) {
+                Profile.measure(.linear, flops: 2 * Double(m * n) * Double(k)) {
+                    primitive.execute([
+                        (DNNL_ARG_SRC, OneDNN.layout([m, k], left.2), UnsafeMutableRawPointer(a.pointer)),
+                        (DNNL_ARG_WEIGHTS, OneDNN.layout([k, n], right.2), UnsafeMutableRawPointer(b.pointer)),
+                        (DNNL_ARG_DST, OneDNN.layout([m, n], dnnl_ab), UnsafeMutableRawPointer(result)),
+                    ])
+                }
+            }
+        }
+    }
+
+    /// [R, D] → [D, R]
+    public func transposed() -> Tensor {
+        reshaped([1, 1, shape[0], shape[1]]).channelsFirst().reshaped([shape[1], shape[0]])
     }
 }

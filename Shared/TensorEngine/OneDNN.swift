@@ -8,11 +8,26 @@ final class Primitive: @unchecked Sendable {
     let handle: dnnl_primitive_t
     let descriptor: dnnl_primitive_desc_t
 
-    init(_ operation: UnsafeRawPointer, attributes: dnnl_primitive_attr_t?) {
+    /// - Parameter hint: for a backward pass, the forward pass it belongs to
+    static func make(_ operation: UnsafeRawPointer, hint: UnsafeRawPointer? = nil) -> Primitive {
+        let attributes = OneDNN.attributes(nil)
+        defer { dnnl_primitive_attr_destroy(attributes) }
+        var forward: dnnl_primitive_desc_t?
+        if let hint {
+            OneDNN.check(dnnl_primitive_desc_create(&forward, hint, attributes, OneDNN.engine, nil), "hint")
+        }
+        defer { if let forward { dnnl_primitive_desc_destroy(forward) } }
+        return Primitive(operation, attributes: attributes, hint: forward)
+    }
+
+    init(
+        _ operation: UnsafeRawPointer, attributes: dnnl_primitive_attr_t?, hint: dnnl_primitive_desc_t? = nil
+    ) {
         var descriptor: dnnl_primitive_desc_t?
         var handle: dnnl_primitive_t?
         OneDNN.check(
-            dnnl_primitive_desc_create(&descriptor, operation, attributes, OneDNN.engine, nil), "primitive descriptor")
+            dnnl_primitive_desc_create(&descriptor, operation, attributes, OneDNN.engine, hint),
+            "primitive descriptor")
         guard let descriptor else { fatalError("oneDNN made no primitive descriptor") }
         OneDNN.check(dnnl_primitive_create(&handle, descriptor), "primitive")
         guard let handle else { fatalError("oneDNN made no primitive") }

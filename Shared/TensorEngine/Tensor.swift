@@ -8,11 +8,15 @@ public struct Tensor: Sendable {
     public let shape: [Int]
     let storage: Storage
     let offset: Int
+    /// How its gradient goes back to what it was computed from; nil for constants.
+    let node: GradientNode?
 
-    init(shape: [Int], storage: Storage, offset: Int = 0) {
+    init(shape: [Int], storage: Storage, offset: Int = 0, node: GradientNode? = nil) {
         precondition(offset + shape.product <= storage.count, "shape \(shape) does not fit its storage")
-        (self.shape, self.storage, self.offset) = (shape, storage, offset)
+        (self.shape, self.storage, self.offset, self.node) = (shape, storage, offset, node)
     }
+
+    func with(_ node: GradientNode?) -> Tensor { Tensor(shape: shape, storage: storage, offset: offset, node: node) }
 
     /// Copies `scalars`, which are in row-major order.
     public init(_ scalars: [Float], shape: [Int]) {
@@ -76,6 +80,7 @@ extension Tensor {
         }
         precondition(shape.product == count, "\(self.shape) cannot be reshaped to \(shape)")
         return Tensor(shape: shape, storage: storage, offset: offset)
+            .recorded(self) { [source = self] dy, sums in sums.add(dy, to: source) }
     }
 
     /// Rows `range` of the first axis.
@@ -83,7 +88,19 @@ extension Tensor {
         precondition(0 <= range.lowerBound && range.upperBound <= shape[0], "\(range) is outside axis 0 of \(shape)")
         let row = shape.dropFirst().reduce(1, *)
         return Tensor(
-            shape: [range.count] + shape.dropFirst(), storage: storage, offset: offset + range.lowerBound * row)
+            shape: [range.count] + shape.dropFirst(), storage: storage, offset: offset + range.lowerBound * row
+        )
+        .recorded(self) { [source = self] dy, sums in
+            sums.add(dy.placed(at: range.lowerBound * row, in: source.shape), to: source)
+        }
+    }
+
+    /// Zeros of `shape` with these numbers from `start` on.
+    private func placed(at start: Int, in shape: [Int]) -> Tensor {
+        Tensor(shape: shape) { out in
+            out.update(repeating: 0)
+            withUnsafeBuffer { _ = out[start...].update(fromContentsOf: $0) }
+        }
     }
 
     /// Row `index` of the first axis, without that axis.

@@ -13,13 +13,14 @@ import Testing
         ["CLIP", "Diffusion", "ImageMetrics"],
         ["IPAdapter"],
         ["ModelFolder"],
+        ["Training"],
         ["Goldens"],
         ["gateway", "encoder", "aggregator", "denoiser", "evaluator", "trainer", "likeness"],
     ]
     static let plumbing: Set<String> = ["Contracts", "Telemetry", "Messaging", "Store", "ServiceKit"]
     static let mathematics: Set<String> = [
         "ImageIO", "TensorEngine", "Checkpoint", "NeuralNetwork", "CLIP", "Diffusion", "IPAdapter", "ImageMetrics",
-        "RenderedPeople", "ModelFolder", "Goldens",
+        "RenderedPeople", "ModelFolder", "Training", "Goldens",
     ]
     static let rank = Dictionary(
         uniqueKeysWithValues: layers.enumerated().flatMap { row, modules in modules.map { ($0, row) } })

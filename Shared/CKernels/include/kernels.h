@@ -80,3 +80,46 @@ void lk_transpose(float *y, const float *x, size_t n, size_t a, size_t b);
 void lk_concat(float *y, const float *x, const float *z, size_t rows, size_t a, size_t b);
 /// Nearest-neighbour: x [N, H, W, C] -> y [N, OH, OW, C]; source index = floor(destination * in / out).
 void lk_upsample_nearest(float *y, const float *x, size_t n, size_t h, size_t w, size_t c, size_t oh, size_t ow);
+
+// ---- backward passes (gradients.h, attention_gradient.h); dy is the gradient by the output
+
+void lk_activate_backward(float *dx, const float *x, const float *dy, size_t count, lk_activation kind);
+/// x and dx [R, 2D], dy [R, D]
+void lk_geglu_backward(float *dx, const float *x, const float *dy, size_t rows, size_t d);
+/// y[o, d] = sum over i of x[o, i, d], in double.
+void lk_sum_rows(float *y, const float *x, size_t outer, size_t inner, size_t d);
+/// dx, dw and db may each be NULL.
+void lk_group_norm_backward(float *dx, float *dw, float *db, const float *dy, const float *x, const float *weight,
+                            const float *bias, size_t n, size_t pixels, size_t channels, size_t groups, float eps,
+                            bool silu);
+/// dx, dw and db may each be NULL.
+void lk_layer_norm_backward(float *dx, float *dw, float *db, const float *dy, const float *x, const float *weight,
+                            size_t rows, size_t d, float eps);
+/// Takes the softmax's output y, not its input.
+void lk_softmax_backward(float *dx, const float *y, const float *dy, size_t rows, size_t d);
+/// dx [N, H, W, C], dy [N, OH, OW, C]
+void lk_upsample_backward(float *dx, const float *dy, size_t n, size_t h, size_t w, size_t c, size_t oh, size_t ow);
+
+/// All tensors contiguous, shapes as in lk_attention; accumulate_q adds to dq instead of replacing it.
+typedef struct {
+    float *dq, *dk, *dv;
+    const float *d_o, *q, *k, *v;
+    size_t batch, heads, queries, keys, head_dim;
+    float scale, weight;
+    bool causal, accumulate_q;
+} lk_attention_gradient_args;
+void lk_attention_backward(const lk_attention_gradient_args *args);
+
+// ---- optimiser (optimizer.h)
+
+/// One AdamW step in place (Loshchilov and Hutter 2019, as torch.optim.AdamW): the decay is decoupled, the moments are
+/// corrected by correction1 = 1 - beta1^t and correction2 = 1 - beta2^t; gradients are multiplied by `clip` first.
+typedef struct {
+    float *parameter, *m, *v;
+    const float *gradient;
+    size_t count;
+    float rate, beta1, beta2, eps, decay, correction1, correction2, clip;
+} lk_adamw_args;
+void lk_adamw(const lk_adamw_args *args);
+/// Sum of squares in double, the same whatever the number of threads.
+void lk_sum_of_squares(double *sum, const float *x, size_t count);

@@ -1,0 +1,116 @@
+internal import COneDNN
+
+/// The oneDNN primitives of one convolution's shapes: forward, gradient by the input, gradient by the weights.
+struct ConvolutionPlan: Sendable {
+    let n, c, h, w, out, kh, kw, oh, ow, stride: Int
+    let padding: ConvolutionFilter.Padding
+    let hasBias: Bool
+
+    /// Operations of one pass.
+    var flops: Double { 2 * Double(n * oh * ow * out) * Double(c * kh * kw) }
+
+    private var source: dnnl_memory_desc_t { OneDNN.layout([n, c, h, w], dnnl_nhwc) }
+    private var destination: dnnl_memory_desc_t { OneDNN.layout([n, out, oh, ow], dnnl_nhwc) }
+    private var anyWeights: dnnl_memory_desc_t { OneDNN.layout([out, c, kh, kw], dnnl_format_tag_any) }
+    private var biases: dnnl_memory_desc_t { OneDNN.layout([out], dnnl_a) }
+    private var strides: [Int64] { [Int64(stride), Int64(stride)] }
+    private var before: [Int64] { [Int64(padding.top), Int64(padding.left)] }
+    private var after: [Int64] { [Int64(padding.bottom), Int64(padding.right)] }
+
+    private func key(_ kind: Int) -> [Int] {
+        [kind, n, h, w, c, out, kh, kw, stride, padding.top, padding.left, padding.bottom, padding.right]
+            + [hasBias ? 1 : 0]
+    }
+
+    private func forwardOperation(_ kind: dnnl_prop_kind_t) -> dnnl_convolution_desc_t {
+        var (source, weights, bias, destination) = (source, anyWeights, biases, destination)
+        var operation = dnnl_convolution_desc_t()
+        OneDNN.check(
+            withUnsafePointer(to: &bias) { bias in
+                dnnl_convolution_forward_desc_init(
+                    &operation, kind, dnnl_convolution_direct, &source, &weights, hasBias ? bias : nil, &destination,
+                    strides, before, after)
+            }, "convolution")
+        return operation
+    }
+
+    var forward: Primitive {
+        OneDNN.primitive(key(1)) {
+            var operation = forwardOperation(dnnl_forward_inference)
+            return Primitive.make(&operation)
+        }
+    }
+
+    private var byInput: Primitive {
+        OneDNN.primitive(key(4)) {
+            var (source, weights, destination) = (source, anyWeights, destination)
+            var operation = dnnl_convolution_desc_t()
+            OneDNN.check(
+                dnnl_convolution_backward_data_desc_init(
+                    &operation, dnnl_convolution_direct, &source, &weights, &destination, strides, before, after),
+                "convolution's gradient by its input")
+            var hint = forwardOperation(dnnl_forward_training)
+            return Primitive.make(&operation, hint: &hint)
+        }
+    }
+
+    private var byWeight: Primitive {
+        OneDNN.primitive(key(5)) {
+            var (source, weights, bias, destination) = (source, anyWeights, biases, destination)
+            var operation = dnnl_convolution_desc_t()
+            OneDNN.check(
+                withUnsafePointer(to: &bias) { bias in
+                    dnnl_convolution_backward_weights_desc_init(
+                        &operation, dnnl_convolution_direct, &source, &weights, hasBias ? bias : nil, &destination,
+                        strides, before, after)
+                }, "convolution's gradient by its weights")
+            var hint = forwardOperation(dnnl_forward_training)
+            return Primitive.make(&operation, hint: &hint)
+        }
+    }
+
+    /// dy [N, OH, OW, out] → dx [N, H, W, C]
+    func gradientByInput(_ dy: Tensor, _ filter: ConvolutionFilter) -> Tensor {
+        let primitive = byInput
+        let layout = primitive.layout(dnnl_query_weights_md)
+        let weight = filter.backwardWeight(in: layout)
+        return Tensor(shape: [n, h, w, c]) { result in
+            guard let result = result.baseAddress else { return }
+            withExtendedLifetime((dy.storage, weight.storage)) {
+                Profile.measure(.convolution, flops: flops) {
+                    primitive.execute([
+                        (DNNL_ARG_DIFF_DST, destination, UnsafeMutableRawPointer(dy.pointer)),
+                        (DNNL_ARG_WEIGHTS, layout, UnsafeMutableRawPointer(weight.pointer)),
+                        (DNNL_ARG_DIFF_SRC, source, UnsafeMutableRawPointer(result)),
+                    ])
+                }
+            }
+        }
+    }
+
+    /// dy and x → dW [out, C, KH, KW] and db [out]
+    func gradientByWeight(_ dy: Tensor, _ x: Tensor) -> (Tensor, Tensor) {
+        let primitive = byWeight
+        var layout = primitive.layout(dnnl_query_diff_weights_md)
+        var packed: Tensor?
+        let bias = Tensor(shape: [out]) { bias in
+            guard let bias = bias.baseAddress else { return }
+            packed = Tensor(shape: [dnnl_memory_desc_get_size(&layout) / 4]) { weights in
+                guard let weights = weights.baseAddress else { return }
+                var arguments: [(Int32, dnnl_memory_desc_t, UnsafeMutableRawPointer)] = [
+                    (DNNL_ARG_DIFF_DST, destination, UnsafeMutableRawPointer(dy.pointer)),
+                    (DNNL_ARG_SRC, source, UnsafeMutableRawPointer(x.pointer)),
+                    (DNNL_ARG_DIFF_WEIGHTS, layout, UnsafeMutableRawPointer(weights)),
+                ]
+                if hasBias { arguments.append((DNNL_ARG_DIFF_BIAS, biases, UnsafeMutableRawPointer(bias))) }
+                withExtendedLifetime((dy.storage, x.storage)) {
+                    Profile.measure(.convolution, flops: flops) { primitive.execute(arguments) }
+                }
+            }
+        }
+        let shape = [out, c, kh, kw]
+        guard let packed else { return (.zeros(shape), bias) }
+        let plain = packed.reordered(from: layout, to: OneDNN.layout(shape, dnnl_oihw))
+        return (plain.reshaped(shape), bias)
+    }
+}

@@ -1,0 +1,40 @@
+import Diffusion
+public import TensorEngine
+
+/// The denoising objective (paper eq. 4; DDPM's simple loss, arXiv 2006.11239 eq. 14): ‖ε − ε_θ(x_t, t, c)‖².
+public struct DiffusionLoss: Sendable {
+    /// ᾱ of every training step.
+    public let alphasCumprod: [Float]
+
+    /// With a schedule's ᾱ.
+    public init(alphasCumprod: [Float]) { self.alphasCumprod = alphasCumprod }
+
+    /// x_t = √ᾱ_t · x₀ + √(1 − ᾱ_t) · ε, row by row; x₀ and ε [N, h, w, C].
+    public func noisy(_ latents: Tensor, _ noise: Tensor, timesteps: [Int]) -> Tensor {
+        .stacked(
+            timesteps.enumerated().map { row, t in
+                let a = Double(alphasCumprod[t])
+                return latents[row..<row + 1].blended(
+                    Float(a.squareRoot()), Float((1 - a).squareRoot()), with: noise[row..<row + 1])
+            })
+    }
+
+    /// Mean of the squared difference over everything → [1].
+    public static func meanSquaredError(_ prediction: Tensor, _ target: Tensor) -> Tensor {
+        let difference = prediction - target
+        return (difference * difference).mean()
+    }
+
+    /// DreamBooth's loss (paper eq. 12–13): mean squared error of the person's rows plus `priorLossWeight` times that of
+    /// the class pictures' rows.
+    ///
+    /// - Parameter instances: how many rows, the first ones, are of the person
+    public static func priorPreservation(
+        _ prediction: Tensor, _ target: Tensor, instances: Int, priorLossWeight: Float
+    ) -> (total: Tensor, instance: Tensor, prior: Tensor) {
+        let rows = prediction.shape[0]
+        let instance = meanSquaredError(prediction[0..<instances], target[0..<instances])
+        let prior = meanSquaredError(prediction[instances..<rows], target[instances..<rows])
+        return (instance.blended(1, priorLossWeight, with: prior), instance, prior)
+    }
+}
