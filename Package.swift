@@ -131,7 +131,7 @@ let package = Package(
         service(
             "likeness",
             [
-                "Contracts", "Messaging", "Goldens", "ModelFolder", "RenderedPeople", "ImageIO", "Diffusion", "CLIP",
+                "Contracts", "Messaging", "Goldens", "Training", "ModelFolder", "RenderedPeople", "ImageIO", "Diffusion", "CLIP",
                 "IPAdapter", "Checkpoint", "TensorEngine", argumentParser,
             ]),
 

@@ -33,6 +33,9 @@ struct DatasetCommand: ParsableCommand {
         @Option(help: "Seed of the people, their names and the circumstances of their photos.")
         var seed: UInt64 = 1
 
+        @Flag(help: "Also say in captions.jsonl what the people look like, for pre-training.")
+        var appearance = false
+
         func validate() throws {
             guard people >= 1 else { throw ValidationError("--people \(people): ask for at least 1") }
             guard (1...9999).contains(photos) else { throw ValidationError("--photos \(photos): ask for 1 to 9999") }
@@ -45,7 +48,7 @@ struct DatasetCommand: ParsableCommand {
             let start = clock.now
             var reported = start
             let written = try DatasetWriter.write(
-                people: people, photos: photos, size: size, seed: seed, to: folder
+                people: people, photos: photos, size: size, seed: seed, appearance: appearance, to: folder
             ) { done in
                 guard clock.now - reported > .seconds(5) else { return }
                 reported = clock.now

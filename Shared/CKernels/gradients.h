@@ -113,40 +113,42 @@ LK_INLINE lk_v16 norm_slope(const group_norm_gradient *g, lk_v16 z, lk_v16 dy) {
     return g->forward.silu ? dy * slope(z, LK_SILU) : dy;
 }
 
-/// Calls `use` with dz and x for 16 channels at a time; channels that are not a multiple of 16 go through copies.
-#define FOR_CHANNELS(use)                                                                                              \
-    for (size_t c = 0; c < f->channels; c += 16) {                                                                     \
-        size_t width = lk_min(16, f->channels - c);                                                                    \
-        lk_v16 xv, dv, av, bv;                                                                                         \
-        if (width == 16) {                                                                                             \
-            xv = lk_load(x + c), dv = lk_load(dy + c), av = lk_load(a + c), bv = lk_load(b + c);                       \
-        } else {                                                                                                       \
-            xv = dv = av = bv = lk_splat(0);                                                                           \
-            memcpy(&xv, x + c, width * sizeof(float));                                                                 \
-            memcpy(&dv, dy + c, width * sizeof(float));                                                                \
-            memcpy(&av, a + c, width * sizeof(float));                                                                 \
-            memcpy(&bv, b + c, width * sizeof(float));                                                                 \
-        }                                                                                                              \
-        lk_v16 dz = norm_slope(g, xv * av + bv, dv);                                                                   \
-        use                                                                                                            \
-    }
+/// Up to 16 floats, the rest zeros.
+LK_INLINE lk_v16 load_some(const float *p, size_t width) {
+    if (width == 16) return lk_load(p);
+    lk_v16 v = lk_splat(0);
+    memcpy(&v, p, width * sizeof(float));
+    return v;
+}
 
+LK_INLINE void store_some(float *p, lk_v16 v, size_t width) {
+    if (width == 16)
+        lk_store(p, v);
+    else
+        memcpy(p, &v, width * sizeof(float));
+}
+
+// Sums over a piece's pixels are kept in float, 16 channels at a time; pieces are added up in double.
 static void norm_products_piece(void *context, size_t piece) {
     const group_norm_gradient *g = context;
     const group_norm *f = &g->forward;
     size_t n = piece / f->chunks, first = piece % f->chunks * PIXELS, last = lk_min(first + PIXELS, f->pixels);
     const float *a = f->scale_shift + n * 2 * f->channels, *b = a + f->channels;
     double *sum = g->products + piece * 2 * f->channels, *product = sum + f->channels;
-    memset(sum, 0, 2 * f->channels * sizeof(double));
-    for (size_t p = first; p < last; p++) {
-        size_t at = (n * f->pixels + p) * f->channels;
-        const float *x = f->x + at, *dy = g->dy + at;
-        FOR_CHANNELS({
-            for (size_t i = 0; i < width; i++) {
-                sum[c + i] += dz[i];
-                product[c + i] += (double)dz[i] * xv[i];
-            }
-        })
+    for (size_t c = 0; c < f->channels; c += 16) {
+        size_t width = lk_min(16, f->channels - c);
+        lk_v16 av = load_some(a + c, width), bv = load_some(b + c, width), s = lk_splat(0), t = lk_splat(0);
+        for (size_t p = first; p < last; p++) {
+            size_t at = (n * f->pixels + p) * f->channels + c;
+            lk_v16 x = load_some(f->x + at, width);
+            lk_v16 dz = norm_slope(g, x * av + bv, load_some(g->dy + at, width));
+            s += dz;
+            t += dz * x;
+        }
+        for (size_t i = 0; i < width; i++) {
+            sum[c + i] = s[i];
+            product[c + i] = t[i];
+        }
     }
 }
 
@@ -156,14 +158,16 @@ static void norm_gradient_piece(void *context, size_t piece) {
     size_t n = piece / f->chunks, first = piece % f->chunks * PIXELS, last = lk_min(first + PIXELS, f->pixels);
     const float *a = f->scale_shift + n * 2 * f->channels, *b = a + f->channels;
     const float *k = g->coefficients + n * 3 * f->channels;
-    for (size_t p = first; p < last; p++) {
-        size_t at = (n * f->pixels + p) * f->channels;
-        const float *x = f->x + at, *dy = g->dy + at;
-        float *dx = f->y + at;
-        FOR_CHANNELS({
-            for (size_t i = 0; i < width; i++)
-                dx[c + i] = k[c + i] * dz[i] + k[f->channels + c + i] * xv[i] + k[2 * f->channels + c + i];
-        })
+    for (size_t c = 0; c < f->channels; c += 16) {
+        size_t width = lk_min(16, f->channels - c);
+        lk_v16 av = load_some(a + c, width), bv = load_some(b + c, width), by_dz = load_some(k + c, width),
+               by_x = load_some(k + f->channels + c, width), rest = load_some(k + 2 * f->channels + c, width);
+        for (size_t p = first; p < last; p++) {
+            size_t at = (n * f->pixels + p) * f->channels + c;
+            lk_v16 x = load_some(f->x + at, width);
+            lk_v16 dz = norm_slope(g, x * av + bv, load_some(g->dy + at, width));
+            store_some(f->y + at, by_dz * dz + by_x * x + rest, width);
+        }
     }
 }
 

@@ -7,8 +7,9 @@ public struct CLIPImageProcessor: Sendable {
     /// Side of the result in pixels.
     public let size: Int
 
-    static let mean: [Float] = [0.48145466, 0.4578275, 0.40821073]
-    static let deviation: [Float] = [0.26862954, 0.26130258, 0.27577711]
+    /// Of each channel of the levels / 255, over the pictures that OpenAI's CLIP was trained on.
+    package static let mean: [Float] = [0.48145466, 0.4578275, 0.40821073]
+    package static let deviation: [Float] = [0.26862954, 0.26130258, 0.27577711]
 
     /// A processor for a vision tower's `image_size`.
     public init(size: Int = 224) { self.size = size }

@@ -51,6 +51,17 @@ public enum Aggregation: Sendable, CaseIterable {
     /// Self-attention, then mean.
     case selfAttentionAvg
 
+    /// What a readout of trained self-attention is called: `self-attention` keeps nine photos' tokens, `-max` and
+    /// `-avg` pool them to one photo's.
+    public init?(readout: String) {
+        switch readout {
+        case "self-attention": self = .selfAttention
+        case "self-attention-max": self = .selfAttentionMax
+        case "self-attention-avg": self = .selfAttentionAvg
+        default: return nil
+        }
+    }
+
     /// Whether the trained self-attention is part of it.
     public var needsSelfAttention: Bool {
         switch self {

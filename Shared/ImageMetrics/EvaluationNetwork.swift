@@ -20,7 +20,7 @@ public struct EvaluationNetworkConfig: Codable, Sendable {
 
     /// The offline default's size, for 64×64 pictures.
     public static let miniature = EvaluationNetworkConfig(
-        imageSize: 64, channels: [16, 32, 64, 128], features: 64, classes: 32)
+        imageSize: 64, channels: [16, 48, 96, 128], features: 64, classes: 32)
 }
 
 /// A small convolutional network that scores pictures: the miniature's stand-in for Inception v3 (features and class

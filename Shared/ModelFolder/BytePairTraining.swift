@@ -18,7 +18,9 @@ struct BytePairTraining {
 
     /// Learns up to `merges` merges from the words of `text`.
     static func train(on text: String, merges count: Int) -> BytePairTraining {
-        let words = text.lowercased().split(whereSeparator: \.isWhitespace)
+        // The tokenizer parts words from signs, so no merge may cross.
+        let apart = text.lowercased().map { $0.isLetter || $0.isWhitespace ? String($0) : " \($0) " }.joined()
+        let words = apart.split(whereSeparator: \.isWhitespace)
         var parts: [[String]: Int] = [:]
         for word in words {
             var symbols = word.utf8.map { String(characters[Int($0)]) }

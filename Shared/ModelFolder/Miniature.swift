@@ -1,9 +1,10 @@
-internal import CLIP
+public import CLIP
 internal import Checkpoint
-internal import Diffusion
+public import Diffusion
 public import Foundation
 internal import IPAdapter
 internal import ImageMetrics
+internal import NeuralNetwork
 internal import TensorEngine
 
 /// A seeded random model of Stable Diffusion 1.5's and IP-Adapter's architecture, small enough for two cores and any
@@ -14,9 +15,10 @@ public enum Miniature {
 
     /// Writes the folder, whole or not at all. A folder that is already there is left as it is.
     ///
+    /// - Parameter captions: text that the tokenizer's vocabulary is learned from
     /// - Returns: whether it was written
     @discardableResult
-    public static func write(to folder: URL, seed: UInt64 = 0) throws -> Bool {
+    public static func write(to folder: URL, seed: UInt64 = 0, captions: String? = nil) throws -> Bool {
         let files = FileManager.default
         if files.fileExists(atPath: folder.appendingPathComponent("model_index.json").path) { return false }
         guard !files.fileExists(atPath: folder.path) else {
@@ -26,7 +28,7 @@ public enum Miniature {
         try files.createDirectory(at: parent, withIntermediateDirectories: true)
         let draft = parent.appendingPathComponent(".\(folder.lastPathComponent).\(UUID().uuidString)")
         do {
-            try Writer(folder: draft, seed: seed).write()
+            try Writer(folder: draft, seed: seed, vocabulary: vocabulary(captions)).write()
             try files.moveItem(at: draft, to: folder)
         } catch {
             try? files.removeItem(at: draft)
@@ -35,31 +37,37 @@ public enum Miniature {
         return true
     }
 
-    private static let vocabulary = BytePairTraining.train(on: BytePairTraining.captions, merges: 400)
+    private static func vocabulary(_ captions: String?) -> BytePairTraining {
+        BytePairTraining.train(on: captions ?? BytePairTraining.captions, merges: 400)
+    }
 
-    static let unet = UNetConfig(
-        sampleSize: 16, blockOutChannels: [32, 64, 96], crossAttentionDim: 64, heads: 4, normNumGroups: 8)
+    /// The UNet's sizes.
+    public static let unet = UNetConfig(
+        sampleSize: 16, blockOutChannels: [48, 96, 128], crossAttentionDim: 96, heads: 4, normNumGroups: 8)
 
-    static var vae: VAEConfig {
+    /// The VAE's.
+    public static var vae: VAEConfig {
         var config = VAEConfig()
-        config.blockOutChannels = [16, 32, 32]
+        config.blockOutChannels = [16, 32, 48]
         config.layersPerBlock = 1
         config.normNumGroups = 8
         return config
     }
 
-    static var text: CLIPTextConfig {
+    /// The text tower's.
+    public static func text(vocabulary size: Int) -> CLIPTextConfig {
         var config = CLIPTextConfig()
         (config.hiddenSize, config.intermediateSize) = (unet.crossAttentionDim, 4 * unet.crossAttentionDim)
         (config.numHiddenLayers, config.numAttentionHeads) = (2, 4)
-        config.vocabSize = vocabulary.tokens.count
+        config.vocabSize = size
         return config
     }
 
-    static var vision: CLIPVisionConfig {
+    /// The vision tower's.
+    public static var vision: CLIPVisionConfig {
         var config = CLIPVisionConfig()
-        (config.hiddenSize, config.intermediateSize, config.projectionDim) = (64, 256, 64)
-        (config.numHiddenLayers, config.numAttentionHeads) = (2, 4)
+        (config.hiddenSize, config.intermediateSize, config.projectionDim) = (96, 384, 96)
+        (config.numHiddenLayers, config.numAttentionHeads) = (4, 4)
         (config.imageSize, config.patchSize) = (64, 8)
         config.hiddenAct = .gelu
         return config
@@ -68,13 +76,18 @@ public enum Miniature {
     private struct Writer {
         let folder: URL
         let seed: UInt64
+        let vocabulary: BytePairTraining
 
         func write() throws {
+            let text = Miniature.text(vocabulary: vocabulary.tokens.count)
             let unet = try part("unet", "diffusion_pytorch_model", Miniature.unet) {
                 try UNet2DConditionModel($0, Miniature.unet)
             }
             _ = try part("vae", "diffusion_pytorch_model", Miniature.vae) { try AutoencoderKL($0, Miniature.vae) }
-            _ = try part("text_encoder", "model", Miniature.text) { try CLIPTextModel($0, Miniature.text) }
+            _ = try part("text_encoder", "model", text) { try CLIPTextModel($0, text) }
+            _ = try weights("text_encoder/text_projection.safetensors") {
+                try Linear($0 / "text_projection", text.hiddenSize, Miniature.vision.projectionDim, bias: false)
+            }
             _ = try part("ip_adapter/image_encoder", "model", Miniature.vision) {
                 try CLIPVisionModel($0, Miniature.vision)
             }
@@ -89,8 +102,8 @@ public enum Miniature {
                 let config = EvaluationNetworkConfig.miniature
                 _ = try part("evaluation/\(network)", "model", config) { try EvaluationNetwork($0, config) }
             }
-            try file("tokenizer/vocab.json", Miniature.vocabulary.vocabJSON())
-            try file("tokenizer/merges.txt", Miniature.vocabulary.mergesText())
+            try file("tokenizer/vocab.json", vocabulary.vocabJSON())
+            try file("tokenizer/merges.txt", vocabulary.mergesText())
             try file("scheduler/scheduler_config.json", Data(Miniature.schedule.utf8))
             try file(Miniature.marker, Data("Random weights, seed \(seed). Pictures made with them are noise.\n".utf8))
             try file("model_index.json", Data(Miniature.index.utf8))

@@ -5,6 +5,7 @@ public import Diffusion
 public import Foundation
 public import IPAdapter
 public import ImageMetrics
+public import NeuralNetwork
 internal import TensorEngine
 
 /// A Stable Diffusion 1.5 folder in diffusers' layout with an IP-Adapter in or beside it.
@@ -60,6 +61,16 @@ public struct PipelineFolder: Sendable {
         let model = try CLIPTextModel(weights, config("text_encoder/config.json"))
         try weights.requireAllTaken()
         return model
+    }
+
+    /// The text tower's projection into the space of image embeddings (transformers' `text_projection`), for scoring
+    /// how well a picture fits its prompt; nil where the folder has none, as Stable Diffusion's own.
+    public func textProjection() throws -> Linear? {
+        let file = url.appendingPathComponent("text_encoder/text_projection.safetensors")
+        guard FileManager.default.fileExists(atPath: file.path) else { return nil }
+        let weights = Weights(try SafetensorsFile(file)) / "text_projection"
+        let shape = try weights.shape("weight")
+        return try Linear(weights, shape[1], shape[0], bias: false)
     }
 
     /// The tokenizer.

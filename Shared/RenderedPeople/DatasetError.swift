@@ -3,5 +3,6 @@ public struct DatasetError: Error, CustomStringConvertible, Sendable {
     /// What is wrong and what can be done.
     public let description: String
 
-    init(_ description: String) { self.description = description }
+    /// An error with these words.
+    public init(_ description: String) { self.description = description }
 }

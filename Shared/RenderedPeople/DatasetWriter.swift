@@ -17,6 +17,8 @@ public enum DatasetWriter {
         var size: Int
         /// As text: JSON readers elsewhere round large numbers.
         var seed: String
+        /// Whether captions.jsonl also says what the people look like.
+        var appearance: Bool?
     }
 
     /// Renders a data set. Where the folder already holds the same one, nothing is rewritten; photos that are missing
@@ -26,19 +28,22 @@ public enum DatasetWriter {
     ///   - photos: of each person; 1 … 9999.
     ///   - size: pixels along each side of a photo; 16 … 4096.
     ///   - seed: of identities, names and circumstances. The first people of a larger set are those of a smaller one.
+    ///   - appearance: whether `captions.jsonl` also says what each person looks like, for pre-training.
     ///   - folder: made if there is none.
     ///   - progress: called after each person with how many are done.
     /// - Returns: how many files were written.
     /// - Throws: `DatasetError` naming the folder or file.
     @discardableResult
     public static func write(
-        people: Int, photos: Int, size: Int, seed: UInt64, to folder: URL, progress: (Int) -> Void = { _ in }
+        people: Int, photos: Int, size: Int, seed: UInt64, appearance describes: Bool = false, to folder: URL,
+        progress: (Int) -> Void = { _ in }
     ) throws -> Int {
         guard people >= 1 else { throw DatasetError("\(people) people: ask for at least 1") }
         guard (1...9999).contains(photos) else { throw DatasetError("\(photos) photos: ask for 1 to 9999") }
         guard (16...4096).contains(size) else { throw DatasetError("size \(size): ask for 16 to 4096 pixels") }
         let names = try Names.list(people, seed: seed)
-        let parameters = Parameters(people: people, photos: photos, size: size, seed: String(seed))
+        let parameters = Parameters(
+            people: people, photos: photos, size: size, seed: String(seed), appearance: describes ? true : nil)
         try prepare(folder, parameters)
 
         var (lines, written) = ([(file: String, line: Data)](), 0)
@@ -52,7 +57,8 @@ public enum DatasetWriter {
                 let number = String(j + 1)
                 let file = "\(name)/\(name)_\(String(repeating: "0", count: 4 - number.count))\(number).png"
                 let nuisance = nuisance(person: i, photo: j, seed: seed)
-                let record = CaptionLine(file: file, caption: caption(nuisance))
+                let record = CaptionLine(
+                    file: file, caption: caption(nuisance), appearance: describes ? appearance(identity) : nil)
                 lines.append((file, try encoder.encode(record)))
                 let target = folder.appending(path: file)
                 if FileManager.default.fileExists(atPath: target.path) { continue }
@@ -133,4 +139,6 @@ struct CaptionLine: Codable {
     /// Path below the data set's folder.
     var file: String
     var caption: String
+    /// What the person looks like, where the data set says so.
+    var appearance: String?
 }

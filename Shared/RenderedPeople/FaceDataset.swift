@@ -21,6 +21,8 @@ public struct FaceDataset: Sendable {
         public let url: URL
         /// What `captions.jsonl` says about it, or nil.
         public let caption: String?
+        /// What the person in it looks like, where `captions.jsonl` says so (pre-training data only), or nil.
+        public let appearance: String?
 
         /// Reads the photo.
         /// - Throws: `DatasetError` naming the file.
@@ -70,7 +72,10 @@ public struct FaceDataset: Sendable {
             } catch { throw DatasetError("cannot read \(home.path): \(error.localizedDescription); check its rights") }
             let photos = entries.filter { !$0.hasPrefix(".") && isPhoto($0) }.map { file in
                 let path = "\(name)/\(file)"
-                return Photo(path: path, url: home.appending(path: file), caption: captions[path])
+                let record = captions[path]
+                return Photo(
+                    path: path, url: home.appending(path: file), caption: record?.caption,
+                    appearance: record?.appearance)
             }
             guard !photos.isEmpty else { continue }
             found += 1
@@ -112,14 +117,14 @@ public struct FaceDataset: Sendable {
     }
 
     /// Captions by path; none where there is no such file.
-    private static func captions(in folder: URL) throws -> [String: String] {
+    private static func captions(in folder: URL) throws -> [String: CaptionLine] {
         let file = folder.appending(path: captionsFile)
         guard FileManager.default.fileExists(atPath: file.path) else { return [:] }
         let text: Data
         do { text = try Data(contentsOf: file) } catch {
             throw DatasetError("cannot read \(file.path): \(error.localizedDescription); check its rights")
         }
-        var captions: [String: String] = [:]
+        var captions: [String: CaptionLine] = [:]
         let decoder = JSONDecoder()
         for (i, line) in text.split(separator: UInt8(ascii: "\n"), omittingEmptySubsequences: false).enumerated() {
             if line.allSatisfy({ $0 == 0x20 || $0 == 0x0D || $0 == 0x09 }) { continue }
@@ -129,7 +134,7 @@ public struct FaceDataset: Sendable {
                     "\(file.path), line \(i + 1): expected {\"file\": \"Name/Name_0001.png\", \"caption\": \"…\"}; "
                         + "correct or remove the line")
             }
-            guard captions.updateValue(record.caption, forKey: record.file) == nil else {
+            guard captions.updateValue(record, forKey: record.file) == nil else {
                 throw DatasetError("\(file.path), line \(i + 1): a second caption for \(record.file); remove one")
             }
         }

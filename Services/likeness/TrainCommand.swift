@@ -1,0 +1,64 @@
+import ArgumentParser
+import Foundation
+import TensorEngine
+import Training
+
+/// `likeness train`: trains the miniature family here, without the queue.
+struct TrainCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "train", abstract: "Trains the miniature models from nothing.",
+        subcommands: [All.self])
+
+    /// `likeness train all`
+    struct All: ParsableCommand {
+        static let configuration = CommandConfiguration(
+            commandName: "all",
+            abstract: "Renders people and trains every part, in order; goes on where it was stopped.")
+
+        @Option(help: "Folder of data, states and the model.")
+        var work = "likeness-training"
+
+        @Option(help: "Data set in LFW's layout to use for the methods instead of rendered people.")
+        var people: String?
+
+        @Option(help: "JSON file of settings that differ from the defaults.")
+        var settings: String?
+
+        @Option(help: "Stop after this stage.", transform: stage)
+        var until: TrainingStage = .selfAttention
+
+        func run() throws {
+            var chosen = CurriculumSettings()
+            if let settings {
+                chosen = try JSONDecoder().decode(
+                    CurriculumSettings.self, from: Data(contentsOf: URL(fileURLWithPath: settings)))
+            }
+            let curriculum = Curriculum(
+                chosen, work: URL(fileURLWithPath: work), people: people.map { URL(fileURLWithPath: $0) })
+            try curriculum.prepare { print($0) }
+            for stage in TrainingStage.allCases {
+                let start = ContinuousClock.now
+                try curriculum.run(stage) { progress in
+                    guard progress.step % 100 == 0 || progress.step == progress.steps || progress.step <= 40 else { return }
+                    print(
+                        String(
+                            format: "%@ %d/%d loss %.4f, %.0f pictures/s, %.0f s left", stage.rawValue as NSString,
+                            progress.step, progress.steps, progress.loss, progress.imagesPerSecond,
+                            progress.secondsLeft))
+                    fflush(nil)
+                }
+                print(String(format: "%@ done after %.0f s", stage.rawValue as NSString,
+                             (ContinuousClock.now - start) / .seconds(1)))
+                if stage == until { break }
+            }
+        }
+    }
+}
+
+private func stage(_ name: String) throws -> TrainingStage {
+    guard let stage = TrainingStage(rawValue: name) else {
+        throw ValidationError(
+            "\(name): no such stage; choose one of \(TrainingStage.allCases.map(\.rawValue).joined(separator: ", "))")
+    }
+    return stage
+}

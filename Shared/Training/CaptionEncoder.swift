@@ -1,0 +1,22 @@
+internal import CLIP
+import Synchronization
+internal import TensorEngine
+
+/// Captions → the frozen text tower's states, each caption encoded once.
+final class CaptionEncoder: Sendable {
+    private let text: CLIPTextModel
+    private let tokenizer: BytePairTokenizer
+    private let known = Mutex<[String: Tensor]>([:])
+
+    init(_ text: CLIPTextModel, _ tokenizer: BytePairTokenizer) { (self.text, self.tokenizer) = (text, tokenizer) }
+
+    /// [N, 77, D]
+    func callAsFunction(_ captions: [String]) -> Tensor {
+        let new = Set(captions).filter { caption in known.withLock { $0[caption] == nil } }.sorted()
+        if !new.isEmpty {
+            let states = text(new.map { tokenizer($0).ids }).lastHiddenState
+            known.withLock { table in for (i, caption) in new.enumerated() { table[caption] = states[i..<i + 1] } }
+        }
+        return .stacked(captions.map { caption in known.withLock { $0[caption] ?? .zeros([1]) } })
+    }
+}

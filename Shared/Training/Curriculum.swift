@@ -1,0 +1,307 @@
+internal import CLIP
+internal import Checkpoint
+internal import Diffusion
+public import Foundation
+internal import IPAdapter
+internal import ImageMetrics
+internal import ModelFolder
+internal import NeuralNetwork
+public import RenderedPeople
+internal import TensorEngine
+
+/// The order in which the miniature family is trained, from nothing: each part needs those before it.
+public enum TrainingStage: String, CaseIterable, Sendable, Codable {
+    /// Autoencoder, on pre-training pictures.
+    case vae
+    /// Both CLIP towers, on pre-training pictures with captions.
+    case clip
+    /// The denoiser, on pre-training pictures with captions.
+    case unet
+    /// Features and classes for FID and IS.
+    case inception
+    /// Identity embeddings, on people of the pre-training pictures.
+    case identity
+    /// The paper's IP-Adapter, UNet frozen.
+    case ipAdapter = "ip-adapter"
+    /// The paper's own: self-attention over nine photos.
+    case selfAttention = "self-attention"
+}
+
+/// How much of everything: the published table's values are the defaults.
+public struct CurriculumSettings: Codable, Sendable, Equatable {
+    /// Seed of data, initial weights and batches.
+    public var seed: UInt64 = 1
+    /// People of the pre-training pictures, who are in no other set, and photos of each.
+    public var pretrainingPeople = 2000
+    public var pretrainingPhotos = 6
+    /// People of the data set proper (two thirds train, one third tests) and photos of each.
+    public var people = 600
+    public var photos = 14
+    /// Updates of each stage, by name.
+    public var steps: [String: Int] = [
+        "vae": 2000, "clip": 600, "unet": 3600, "inception": 500, "identity": 1500, "ip-adapter": 1000,
+        "self-attention": 1000,
+    ]
+    /// Pictures in a batch, by stage; an update takes two batches, one on each core.
+    public var batchSize: [String: Int] = [
+        "vae": 8, "clip": 64, "unet": 16, "inception": 32, "identity": 32, "ip-adapter": 16, "self-attention": 16,
+    ]
+    /// Learning rates after warm-up, by stage.
+    public var learningRate: [String: Float] = [
+        "vae": 1e-3, "clip": 1e-3, "unet": 1e-3, "inception": 1e-3, "identity": 1e-3, "ip-adapter": 1e-3,
+        "self-attention": 5e-4,
+    ]
+    /// What the decoupled attention reads of self-attention's nine photos.
+    public var readout = "self-attention"
+
+    /// The published table's.
+    public init() {}
+
+    /// The optimiser of a stage.
+    func optimizer(_ stage: TrainingStage) -> OptimizerSettings {
+        var settings = OptimizerSettings(learningRate: learningRate[stage.rawValue] ?? 1e-3)
+        settings.lrWarmupSteps = min(200, (steps[stage.rawValue] ?? 0) / 10)
+        settings.cosineDecay = true
+        settings.gradientAccumulationSteps = 2
+        settings.emaDecay = stage == .unet || stage == .ipAdapter || stage == .selfAttention ? 0.999 : nil
+        return settings
+    }
+}
+
+/// Trains the miniature family stage by stage in a folder of work:
+///
+///     data/pretraining, data/people    rendered data sets
+///     state/                           states and logs of the runs
+///     model/                           the model folder, a part better after each stage
+public struct Curriculum: Sendable {
+    /// How much of everything.
+    public let settings: CurriculumSettings
+    /// The folder of work.
+    public let work: URL
+    /// People who are in no other set; rendered or, in the same layout, photographed.
+    public let peopleFolder: URL
+
+    /// - Parameter people: a data set in LFW's layout to use instead of rendered people
+    public init(_ settings: CurriculumSettings, work: URL, people: URL? = nil) {
+        (self.settings, self.work) = (settings, work)
+        peopleFolder = people ?? work.appendingPathComponent("data/people")
+    }
+
+    /// The model folder.
+    public var modelURL: URL { work.appendingPathComponent("model") }
+    /// States and logs.
+    public var stateURL: URL { work.appendingPathComponent("state") }
+    private var pretrainingURL: URL { work.appendingPathComponent("data/pretraining") }
+
+    /// Renders the data sets that are not there yet and starts the model folder with random weights.
+    public func prepare(_ say: (String) -> Void) throws {
+        say("data: \(settings.pretrainingPeople) people for pre-training, \(settings.people) for the methods")
+        try DatasetWriter.write(
+            people: settings.pretrainingPeople, photos: settings.pretrainingPhotos, size: 64,
+            seed: settings.seed &+ 1_000_003, appearance: true, to: pretrainingURL)
+        if peopleFolder == work.appendingPathComponent("data/people") {
+            try DatasetWriter.write(
+                people: settings.people, photos: settings.photos, size: 64, seed: settings.seed, to: peopleFolder)
+        }
+        let captions = try FaceDataset.load(pretrainingURL, minimumPhotos: 1).people.prefix(400).flatMap(\.photos)
+            .map { "\($0.caption ?? "") \($0.appearance ?? "")" }
+        try Miniature.write(
+            to: modelURL, seed: settings.seed,
+            captions: captions.joined(separator: " ") + String(repeating: " sks person class noun", count: 50))
+    }
+
+    /// The people of the data set proper, split 2:1.
+    public func split() throws -> (training: [FaceDataset.Person], testing: [FaceDataset.Person]) {
+        try FaceDataset.load(peopleFolder).split(seed: settings.seed)
+    }
+
+    /// Runs one stage to its end (or goes on with it) and puts its result into the model folder.
+    public func run(_ stage: TrainingStage, report: (TrainingProgress) throws -> Void) throws {
+        switch stage {
+        case .vae: try trainVAE(report)
+        case .clip: try trainCLIP(report)
+        case .unet: try trainUNet(report)
+        case .inception: try trainInception(report)
+        case .identity: try trainIdentity(report)
+        case .ipAdapter: try trainAdapter(report)
+        case .selfAttention: try trainSelfAttention(report)
+        }
+    }
+
+    /// The log of a stage so far.
+    public func history(_ stage: TrainingStage) throws -> [TrainingProgress] { try loop(stage).history() }
+
+    private typealias Report = (TrainingProgress) throws -> Void
+
+    private func loop(_ stage: TrainingStage) throws -> TrainingLoop {
+        let encoder = JSONEncoder()
+        encoder.outputFormatting = [.sortedKeys]
+        let settings = String(decoding: try encoder.encode(settings), as: UTF8.self)
+        return TrainingLoop(
+            name: stage.rawValue, optimizer: self.settings.optimizer(stage),
+            steps: self.settings.steps[stage.rawValue] ?? 0, folder: stateURL,
+            fingerprint: "\(stage.rawValue) \(settings) \(peopleFolder.lastPathComponent)")
+    }
+
+    private func batch(_ stage: TrainingStage) -> Int { settings.batchSize[stage.rawValue] ?? 32 }
+
+    private func pretrainingAlbum() throws -> Album {
+        try Album(FaceDataset.load(pretrainingURL, minimumPhotos: 1).people, side: 64)
+    }
+
+    private func folder() throws -> PipelineFolder { try PipelineFolder(modelURL) }
+
+    private func random(_ name: String) -> RandomWeights { RandomWeights(seed: settings.seed &* 31 &+ UInt64(name.count)) }
+
+    // MARK: Parts
+
+    private func trainVAE(_ report: Report) throws {
+        let set = ParameterSet(random("vae"))
+        let vae = try AutoencoderKL(Weights(set), Miniature.vae)
+        let album = try pretrainingAlbum()
+        let objective = AutoencoderObjective(
+            vae, set.parameters, album: album, batchSize: batch(.vae), seed: settings.seed)
+        let result = try loop(.vae).run(objective, report: report)
+        try save(result, "vae/diffusion_pytorch_model")
+        // The UNet is to see latents of deviation 1, as Stable Diffusion's scaling factor does.
+        var config = Miniature.vae
+        config.scalingFactor = 1
+        try save(config, "vae/config.json")
+        let sample = try folder().vae().encode(album.pixels(Array(stride(from: 0, to: album.photos.count, by: 31))))
+        let (mean, variance) = Self.moments(sample.mean)
+        config.scalingFactor = Float(1 / (variance + mean * mean).squareRoot())
+        try save(config, "vae/config.json")
+    }
+
+    private func trainCLIP(_ report: Report) throws {
+        let folder = try folder()
+        let tokenizer = try folder.tokenizer()
+        let config = Miniature.text(vocabulary: tokenizer.vocabularySize)
+        let texts = ParameterSet(random("text"))
+        let images = ParameterSet(random("vision"))
+        let text = try CLIPTextModel(Weights(texts), config)
+        let vision = try CLIPVisionModel(Weights(images), Miniature.vision)
+        let projection = try Linear(
+            Weights(texts) / "text_projection", config.hiddenSize, Miniature.vision.projectionDim, bias: false)
+        let objective = ContrastiveObjective(
+            parameters: texts.parameters.merging(images.parameters) { a, _ in a }, batchSize: batch(.clip), text: text,
+            vision: vision, textProjection: projection, tokenizer: tokenizer, album: try pretrainingAlbum(),
+            seed: settings.seed)
+        let result = try loop(.clip).run(objective, report: report)
+        try save(result.filter { $0.key.hasPrefix("text_model.") }, "text_encoder/model")
+        try save(result.filter { $0.key.hasPrefix("text_projection.") }, "text_encoder/text_projection")
+        try save(
+            result.filter { $0.key.hasPrefix("vision_model.") || $0.key.hasPrefix("visual_projection.") },
+            "ip_adapter/image_encoder/model")
+    }
+
+    private func trainUNet(_ report: Report) throws {
+        let set = ParameterSet(random("unet"))
+        let unet = try UNet2DConditionModel(Weights(set), Miniature.unet)
+        let objective = DenoisingObjective(
+            parameters: set.parameters, batchSize: batch(.unet),
+            denoising: try denoising(unet, pretrainingAlbum(), embedded: false), seed: settings.seed)
+        try save(loop(.unet).run(objective, report: report), "unet/diffusion_pytorch_model")
+    }
+
+    private func trainInception(_ report: Report) throws {
+        let set = ParameterSet(random("inception"))
+        let network = try EvaluationNetwork(Weights(set), .miniature)
+        let objective = ClassifierObjective(
+            parameters: set.parameters, batchSize: batch(.inception), network: network, album: try pretrainingAlbum(),
+            seed: settings.seed)
+        try save(loop(.inception).run(objective, report: report), "evaluation/inception/model")
+    }
+
+    private func trainIdentity(_ report: Report) throws {
+        let album = try pretrainingAlbum()
+        let set = ParameterSet(random("identity"))
+        let network = try EvaluationNetwork(Weights(set), .miniature)
+        let centres = try Weights(set).tensor("centres", album.people.count, network.config.features)
+        let objective = IdentityObjective(
+            parameters: set.parameters.filter { !$0.key.hasPrefix("logits.") }, batchSize: batch(.identity),
+            network: network, centres: centres, album: album, seed: settings.seed)
+        var result = try loop(.identity).run(objective, report: report)
+        result["centres"] = nil
+        for (name, tensor) in try set.snapshot() where name.hasPrefix("logits.") { result[name] = tensor }
+        try save(result, "evaluation/identity/model")
+    }
+
+    private func trainAdapter(_ report: Report) throws {
+        let unet = try folder().unet()
+        let set = ParameterSet(random("adapter"))
+        let adapter = try IPAdapterModel(
+            Weights(set), for: unet, embeddingWidth: Miniature.vision.projectionDim, tokens: 4)
+        let objective = AdapterObjective(
+            parameters: set.parameters, batchSize: batch(.ipAdapter),
+            denoising: try denoising(unet, pretrainingAlbum(), embedded: true), adapter: adapter, seed: settings.seed)
+        try save(loop(.ipAdapter).run(objective, report: report), "ip_adapter/ip-adapter_sd15")
+    }
+
+    /// From the pretrained IP-Adapter: self-attention, projection and W'k, W'v are trained on the training people.
+    private func trainSelfAttention(_ report: Report) throws {
+        let folder = try folder()
+        let unet = try folder.unet()
+        let set = ParameterSet(try SafetensorsFile(modelURL.appendingPathComponent("ip_adapter/ip-adapter_sd15.safetensors")))
+        let adapter = try IPAdapterModel(Weights(set), for: unet)
+        let attentionSet = ParameterSet(random("attention"))
+        let attention = try PhotoSelfAttention(
+            Weights(attentionSet), width: Miniature.vision.projectionDim, heads: 4)
+        guard let aggregation = Aggregation(readout: settings.readout) else {
+            throw CheckpointError(
+                "readout \(settings.readout): choose self-attention, self-attention-max or self-attention-avg")
+        }
+        var parameters = set.parameters
+        for (name, tensor) in attentionSet.parameters { parameters["aggregator." + name] = tensor }
+        let objective = SelfAttentionObjective(
+            parameters: parameters, batchSize: batch(.selfAttention),
+            denoising: try denoising(unet, Album(split().training, side: 64, minimumPhotos: 2), embedded: true),
+            adapter: adapter, attention: attention, aggregation: aggregation, seed: settings.seed)
+        let result = try loop(.selfAttention).run(objective, report: report)
+        let own = result.map { (String($0.key.trimmingPrefix("aggregator.")), $0.value) }
+        try save(
+            Dictionary(uniqueKeysWithValues: own), "ip_adapter/self_attention",
+            metadata: ["heads": "4", "readout": settings.readout])
+    }
+
+    // MARK: Helpers
+
+    /// The frozen parts and what they make of an album.
+    private func denoising(_ unet: UNet2DConditionModel, _ album: Album, embedded: Bool) throws -> Denoising {
+        let folder = try folder()
+        let vae = try folder.vae()
+        let chunks = stride(from: 0, to: album.photos.count, by: 64).map {
+            Array($0..<min($0 + 64, album.photos.count))
+        }
+        let posteriors = chunks.map { vae.encode(album.pixels($0)) }
+        let factor = vae.config.scalingFactor
+        let vision = embedded ? try folder.vision() : nil
+        return Denoising(
+            unet: unet,
+            loss: DiffusionLoss(alphasCumprod: try folder.schedulerConfig().alphasCumprod()),
+            captions: CaptionEncoder(try folder.text(), try folder.tokenizer()),
+            data: EncodedAlbum(
+                album: album, mean: .stacked(posteriors.map { $0.mean.scaled(by: factor) }),
+                deviation: .stacked(posteriors.map { $0.deviation.scaled(by: factor) }),
+                embeddings: vision.map { vision in
+                    .stacked(chunks.map { vision(CLIPImageProcessor.pixels(of: album, $0)).imageEmbeds })
+                }))
+    }
+
+    private func save(_ tensors: [String: Tensor], _ part: String, metadata: [String: String] = [:]) throws {
+        let url = modelURL.appendingPathComponent("\(part).safetensors")
+        try SafetensorsWriter.write(tensors, metadata: metadata, half: true, to: url)
+    }
+
+    private func save(_ config: some Encodable, _ path: String) throws {
+        let encoder = JSONEncoder()
+        encoder.outputFormatting = [.prettyPrinted, .sortedKeys]
+        try encoder.encode(config).write(to: modelURL.appendingPathComponent(path), options: .atomic)
+    }
+
+    private static func moments(_ x: Tensor) -> (mean: Double, variance: Double) {
+        let numbers = x.scalars.map(Double.init)
+        let mean = numbers.reduce(0, +) / Double(numbers.count)
+        return (mean, numbers.reduce(0) { $0 + ($1 - mean) * ($1 - mean) } / Double(numbers.count))
+    }
+}

@@ -1,0 +1,146 @@
+internal import Diffusion
+internal import IPAdapter
+public import TensorEngine
+
+/// Latents, captions and photo embeddings of an album, computed once by the frozen parts of the model.
+struct EncodedAlbum: Sendable {
+    let album: Album
+    /// Mean and deviation of every photo's posterior, times the scaling factor: [photos, h, w, 4] each.
+    let mean, deviation: Tensor
+    /// CLIP embedding of every photo [photos, E]; nil where no image condition is trained.
+    let embeddings: Tensor?
+
+    /// Samples of the posteriors of `indices`, [N, h, w, 4].
+    func latents(_ indices: [Int], _ noise: Tensor) -> Tensor { rows(mean, indices) + rows(deviation, indices) * noise }
+
+    private func rows(_ table: Tensor, _ indices: [Int]) -> Tensor {
+        table.reshaped([table.shape[0], -1]).gathered(indices).reshaped([indices.count] + table.shape.dropFirst())
+    }
+}
+
+/// What every diffusion objective shares: the noised batch and the mean squared error of the predicted noise.
+struct Denoising: Sendable {
+    let unet: UNet2DConditionModel
+    let loss: DiffusionLoss
+    let captions: CaptionEncoder
+    let data: EncodedAlbum
+
+    /// Draws time steps and noise for `photos` and gives the prediction's loss.
+    func callAsFunction(
+        _ photos: [Int], _ texts: [String], _ random: inout BatchRandom, adapter: (any CrossAttentionAdapter)? = nil
+    ) throws -> Tensor {
+        let (prediction, noise) = try predict(photos, texts, &random, adapter: adapter)
+        return DiffusionLoss.meanSquaredError(prediction, noise)
+    }
+
+    func predict(
+        _ photos: [Int], _ texts: [String], _ random: inout BatchRandom, adapter: (any CrossAttentionAdapter)? = nil
+    ) throws -> (prediction: Tensor, noise: Tensor) {
+        let timesteps = photos.map { _ in random.integer(below: loss.alphasCumprod.count) }
+        let shape = [2 * photos.count] + data.mean.shape.dropFirst()
+        let normal = random.normal(shape)
+        let noise = normal[0..<photos.count]
+        let latents = data.latents(photos, normal[photos.count..<2 * photos.count])
+        let noisy = loss.noisy(latents, noise, timesteps: timesteps)
+        let prediction = unet(
+            noisy, timesteps: timesteps.map(Float.init), unet.conditioning(captions(texts), adapter: adapter))
+        return (prediction, noise)
+    }
+}
+
+/// Trains the UNet on captioned photos; the caption is dropped (empty) for some, for classifier-free guidance.
+struct DenoisingObjective: TrainingObjective {
+    let parameters: [String: Tensor]
+    let batchSize: Int
+    let denoising: Denoising
+    let seed: UInt64
+    static let textDropout = 0.1
+
+    func loss(batch number: Int) throws -> Tensor {
+        var random = BatchRandom(seed: seed, name: "unet", batch: number)
+        let album = denoising.data.album
+        let photos = (0..<batchSize).map { _ in random.integer(below: album.photos.count) }
+        let texts = photos.map { index in
+            if random.chance(Self.textDropout) { return "" }
+            let photo = album.photos[index]
+            // Half of them say what the person looks like, as captions found on the web sometimes do.
+            guard let appearance = photo.appearance, random.chance(0.5) else { return photo.caption }
+            return "\(photo.caption), \(appearance)"
+        }
+        return try denoising(photos, texts, &random)
+    }
+}
+
+/// Trains IP-Adapter: projection and W'k, W'v, the UNet frozen (paper eq. 17). The image condition is the photo itself,
+/// as in the reference implementation; image, text and both are each dropped for one photo in twenty.
+struct AdapterObjective: TrainingObjective {
+    let parameters: [String: Tensor]
+    let batchSize: Int
+    let denoising: Denoising
+    let adapter: IPAdapterModel
+    let seed: UInt64
+    static let dropout = 0.05
+
+    func loss(batch number: Int) throws -> Tensor {
+        var random = BatchRandom(seed: seed, name: "ip-adapter", batch: number)
+        let album = denoising.data.album
+        let photos = (0..<batchSize).map { _ in random.integer(below: album.photos.count) }
+        let dropped = Dropout.draw(batchSize, Self.dropout, &random)
+        let texts = zip(photos, dropped).map { $1.text ? "" : album.photos[$0].caption }
+        guard let embeddings = denoising.data.embeddings else { preconditionFailure("no photo embeddings") }
+        let images = embeddings.gathered(photos).reshaped([batchSize, 1, -1])
+        let tokens = adapter.projection(Dropout.apply(dropped, to: images))
+        return try denoising(photos, texts, &random, adapter: adapter.conditioned(on: tokens, scale: 1))
+    }
+}
+
+/// Trains IP-Adapter with self-attention, the paper's method: of ten photos of one person one, chosen uniformly, is
+/// reconstructed from its caption and the other nine (eq. 1 and section 3.5).
+struct SelfAttentionObjective: TrainingObjective {
+    let parameters: [String: Tensor]
+    let batchSize: Int
+    let denoising: Denoising
+    let adapter: IPAdapterModel
+    let attention: PhotoSelfAttention
+    let aggregation: Aggregation
+    let seed: UInt64
+
+    func loss(batch number: Int) throws -> Tensor {
+        var random = BatchRandom(seed: seed, name: "self-attention", batch: number)
+        let album = denoising.data.album
+        let count = PhotoSelfAttention.photos
+        var (hidden, shown) = ([Int](), [Int]())
+        for _ in 0..<batchSize {
+            let person = album.people[random.integer(below: album.people.count)]
+            let ten = random.sample(count + 1, below: person.count).map { person[$0] }
+            hidden.append(ten[0])
+            let rest = ten.count > 1 ? Array(ten.dropFirst()) : ten
+            // Fewer than nine others: bootstrap.
+            shown += rest + (0..<max(count - rest.count, 0)).map { _ in rest[random.integer(below: rest.count)] }
+        }
+        let dropped = Dropout.draw(batchSize, AdapterObjective.dropout, &random)
+        let texts = zip(hidden, dropped).map { $1.text ? "" : album.photos[$0].caption }
+        guard let embeddings = denoising.data.embeddings else { preconditionFailure("no photo embeddings") }
+        let images = embeddings.gathered(shown).reshaped([batchSize, count, -1])
+        let tokens = adapter.projection(try aggregation(Dropout.apply(dropped, to: images), attention))
+        return try denoising(hidden, texts, &random, adapter: adapter.conditioned(on: tokens, scale: 1))
+    }
+}
+
+/// Which conditions of a row are dropped. A dropped image is a zero embedding, before any aggregation.
+struct Dropout {
+    var text, image: Bool
+
+    /// Image, text and both are each dropped with probability `p`.
+    static func draw(_ count: Int, _ p: Double, _ random: inout BatchRandom) -> [Dropout] {
+        (0..<count).map { _ in
+            let place = Double(random.integer(below: 1 << 20)) / Double(1 << 20)
+            return Dropout(text: place >= p && place < 3 * p, image: place < 2 * p)
+        }
+    }
+
+    /// Rows of [N, photos, E] zeroed where the image is dropped.
+    static func apply(_ dropped: [Dropout], to images: Tensor) -> Tensor {
+        .stacked(dropped.enumerated().map { images[$0..<$0 + 1].scaled(by: $1.image ? 0 : 1) })
+    }
+}
