@@ -89,6 +89,12 @@ let package = Package(
                 "NeuralNetwork", "Checkpoint", "TensorEngine",
             ]),
         library(
+            "Study",
+            [
+                "Training", "RenderedPeople", "ModelFolder", "CLIP", "Diffusion", "IPAdapter", "ImageMetrics", "ImageIO",
+                "NeuralNetwork", "Checkpoint", "TensorEngine",
+            ]),
+        library(
             "Goldens",
             [
                 "Training", "ModelFolder", "CLIP", "Diffusion", "IPAdapter", "ImageMetrics", "ImageIO", "NeuralNetwork",
@@ -131,7 +137,7 @@ let package = Package(
         service(
             "likeness",
             [
-                "Contracts", "Messaging", "Goldens", "Training", "ModelFolder", "RenderedPeople", "ImageIO", "Diffusion", "CLIP",
+                "Contracts", "Messaging", "Goldens", "Study", "Training", "ModelFolder", "RenderedPeople", "ImageIO", "Diffusion", "CLIP",
                 "IPAdapter", "Checkpoint", "TensorEngine", argumentParser,
             ]),
 

@@ -5,16 +5,14 @@ import IPAdapter
 import ModelFolder
 import TensorEngine
 
-/// Embeddings of a person's photos → conditioning tokens.
+/// Embeddings of a person's photos → the conditioning tokens of a method.
 struct TokenMaker: Sendable {
-    let projection: ImageProjection
-    let selfAttention: PhotoSelfAttention?
+    let conditioner: PersonConditioner
     /// Hash of the weights.
     let hash: String
 
     init(_ folder: PipelineFolder) throws {
-        projection = try folder.imageProjection()
-        selfAttention = try folder.selfAttention()
+        conditioner = try PersonConditioner(folder)
         hash = try folder.aggregationHash()
     }
 
@@ -22,7 +20,7 @@ struct TokenMaker: Sendable {
     /// - Returns: a safetensors file with one tensor `tokens` [2, T, cross_attention_dim]: row 0 unconditional, made
     ///   from zero embeddings in the same way, row 1 conditional
     func callAsFunction(_ method: Method, _ embeddings: [Tensor], seed: UInt64) throws -> Data {
-        guard let aggregation = method.aggregation else {
+        guard let aggregation = Aggregation(rawValue: method.rawValue) else {
             throw CheckpointError("\(method.rawValue) has no image tokens; it needs a fine-tuned model instead")
         }
         let indices: [Int] =
@@ -33,27 +31,6 @@ struct TokenMaker: Sendable {
             case .nine: PhotoChoice.indices(available: embeddings.count, seed: seed)
             }
         let chosen = Tensor.stacked(indices.map { embeddings[$0].reshaped([1, -1]) })
-        guard chosen.shape[1] == projection.embeddingWidth else {
-            throw CheckpointError(
-                "the photos' embeddings are \(chosen.shape[1]) wide, the IP-Adapter reads \(projection.embeddingWidth): "
-                    + "encoder and aggregator run with different LIKENESS_MODELS")
-        }
-        let rows = Tensor.stacked([.zeros(chosen.shape), chosen]).reshaped([2] + chosen.shape)
-        return try SafetensorsWriter.data(["tokens": projection(try aggregation(rows, selfAttention))])
-    }
-}
-
-extension Method {
-    /// What the method does with several embeddings; nil for the one that has none.
-    var aggregation: Aggregation? {
-        switch self {
-        case .dreambooth: nil
-        case .ipAdapter: .single
-        case .ipAdapterMax: .max
-        case .ipAdapterAvg: .avg
-        case .ipAdapterSelfAttention: .selfAttention
-        case .ipAdapterSelfAttentionMax: .selfAttentionMax
-        case .ipAdapterSelfAttentionAvg: .selfAttentionAvg
-        }
+        return try SafetensorsWriter.data(["tokens": conditioner(aggregation, chosen)])
     }
 }

@@ -2,7 +2,9 @@ import Checkpoint
 import Contracts
 import Diffusion
 import Foundation
+import IPAdapter
 import ImageIO
+import ModelFolder
 import ServiceKit
 import Store
 import TensorEngine
@@ -23,10 +25,10 @@ struct DenoiseHandler: Handler {
             throw PermanentFailure("prompt \(picture.prompt) is gone")
         }
         let start = ContinuousClock.now
-        let inputs = PictureMaker.Inputs(
+        let inputs = PicturePipeline.Inputs(
             prompt: try await tensor("embedding", of: picture.promptEmbedding),
             negativePrompt: try await tensor("embedding", of: picture.negativePromptEmbedding),
-            tokens: try await tokens(picture))
+            tokens: try await tokens(picture), aggregation: Aggregation(rawValue: picture.method.rawValue))
         let name = "\(picture.method.rawValue) picture \(picture.index + 1)"
         let image: RGBImage
         do {

@@ -172,6 +172,8 @@ public struct AutoencoderKL: Sendable {
         public let moments: Tensor
         /// Its mean (and mode): [N, h, w, 4].
         public let mean: Tensor
+        /// ln of its variance, clamped to -30 ... 20: [N, h, w, 4].
+        public let logVariance: Tensor
         /// Its standard deviation exp(clamp(log variance, -30, 20) / 2): [N, h, w, 4].
         public let deviation: Tensor
 
@@ -194,9 +196,10 @@ public struct AutoencoderKL: Sendable {
         let c = config.latentChannels
         let pixels = moments.reshaped([-1, 2 * c])
         let shape = Array(moments.shape.dropLast()) + [c]
+        let logVariance = pixels.columns(c..<2 * c).clamped(-30, 20).reshaped(shape)
         return Posterior(
-            moments: moments, mean: pixels.columns(0..<c).reshaped(shape),
-            deviation: pixels.columns(c..<2 * c).clamped(-30, 20).scaled(by: 0.5).exponential().reshaped(shape))
+            moments: moments, mean: pixels.columns(0..<c).reshaped(shape), logVariance: logVariance,
+            deviation: logVariance.scaled(by: 0.5).exponential())
     }
 
     /// Latent (already divided by `scaling_factor`) → picture.

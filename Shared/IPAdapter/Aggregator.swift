@@ -37,30 +37,21 @@ public struct PhotoSelfAttention: Sendable {
 }
 
 /// How several photos' embeddings become what the image projection reads.
-public enum Aggregation: Sendable, CaseIterable {
+///
+/// Raw values are the names of the methods that aggregate so, in requests and tables.
+public enum Aggregation: String, Sendable, CaseIterable {
     /// The first photo alone.
-    case single
+    case single = "ip-adapter"
     /// Element-wise maximum.
-    case max
+    case max = "ip-adapter-max"
     /// Mean.
-    case avg
+    case avg = "ip-adapter-avg"
     /// Self-attention; every photo keeps an embedding of its own.
-    case selfAttention
+    case selfAttention = "ip-adapter-self-attention"
     /// Self-attention, then maximum.
-    case selfAttentionMax
+    case selfAttentionMax = "ip-adapter-self-attention-max"
     /// Self-attention, then mean.
-    case selfAttentionAvg
-
-    /// What a readout of trained self-attention is called: `self-attention` keeps nine photos' tokens, `-max` and
-    /// `-avg` pool them to one photo's.
-    public init?(readout: String) {
-        switch readout {
-        case "self-attention": self = .selfAttention
-        case "self-attention-max": self = .selfAttentionMax
-        case "self-attention-avg": self = .selfAttentionAvg
-        default: return nil
-        }
-    }
+    case selfAttentionAvg = "ip-adapter-self-attention-avg"
 
     /// Whether the trained self-attention is part of it.
     public var needsSelfAttention: Bool {

@@ -1,5 +1,5 @@
 public import CLIP
-internal import Checkpoint
+public import Checkpoint
 internal import Crypto
 public import Diffusion
 public import Foundation
@@ -97,6 +97,12 @@ public struct PipelineFolder: Sendable {
         return model
     }
 
+    /// unet/config.json
+    public func unetConfig() throws -> UNetConfig { try config("unet/config.json") }
+
+    /// The denoiser's tensors, for training.
+    public func unetSource() throws -> any TensorSource { try checkpoint("unet", "diffusion_pytorch_model") }
+
     /// The picture decoder.
     public func vae() throws -> AutoencoderKL {
         let weights = Weights(try checkpoint("vae", "diffusion_pytorch_model"))
@@ -126,6 +132,22 @@ public struct PipelineFolder: Sendable {
             throw CheckpointError("\(selfAttentionURL.path): its metadata does not say `heads`; write it again")
         }
         return try PhotoSelfAttention(Weights(file), heads: heads)
+    }
+
+    /// The projection that was trained with the self-attention and lies in its file; nil where there is none.
+    public func selfAttentionProjection() throws -> ImageProjection? {
+        try selfAttentionAdapterWeights().map { try ImageProjection(adapter: $0) }
+    }
+
+    /// The W'k, W'v that were trained with the self-attention and lie in its file; nil where there are none.
+    public func selfAttentionAdapter(for unet: UNet2DConditionModel) throws -> IPAdapterModel? {
+        try selfAttentionAdapterWeights().map { try IPAdapterModel($0, for: unet) }
+    }
+
+    private func selfAttentionAdapterWeights() throws -> Weights? {
+        guard FileManager.default.fileExists(atPath: selfAttentionURL.path) else { return nil }
+        let weights = Weights(try SafetensorsFile(selfAttentionURL))
+        return (weights / "image_proj" / "norm").has("weight") ? weights : nil
     }
 
     /// A network that scores pictures, `evaluation/<name>`; nil where the folder has none.
@@ -161,9 +183,7 @@ public struct PipelineFolder: Sendable {
 
     /// Hash of what makes tokens from image embeddings: projection and self-attention.
     public func aggregationHash() throws -> String {
-        var files = [try adapterFile()]
-        if FileManager.default.fileExists(atPath: selfAttentionURL.path) { files.append(selfAttentionURL) }
-        return try Self.hash(files)
+        try Self.hash([adapterFile()] + ownAdapterFile)
     }
 
     /// Hash of what makes pictures from embeddings and tokens: UNet, VAE, adapter and schedule.
@@ -173,7 +193,7 @@ public struct PipelineFolder: Sendable {
             url.appendingPathComponent("unet/config.json"), Self.file(in: url.appendingPathComponent("unet"), part),
             url.appendingPathComponent("vae/config.json"), Self.file(in: url.appendingPathComponent("vae"), part),
             url.appendingPathComponent("scheduler/scheduler_config.json"), adapterFile(),
-        ])
+        ] + ownAdapterFile)
     }
 
     /// Whether the weights are the seeded random miniature's, whose pictures are noise.
@@ -184,6 +204,10 @@ public struct PipelineFolder: Sendable {
     // MARK: Files
 
     private var selfAttentionURL: URL { adapterURL.appendingPathComponent("self_attention.safetensors") }
+
+    private var ownAdapterFile: [URL] {
+        FileManager.default.fileExists(atPath: selfAttentionURL.path) ? [selfAttentionURL] : []
+    }
 
     private var imageEncoderURL: URL {
         let places = [adapterURL, url].map { $0.appendingPathComponent("image_encoder") }

@@ -69,6 +69,15 @@ public struct Album: Sendable {
         (self.unreadable, self.withoutCaption) = (unreadable, withoutCaption)
     }
 
+    /// Pictures that are in memory already, all of this side, as one person's.
+    init(_ images: [RGBImage], captions: [String], side: Int) {
+        photos = zip(images, captions).enumerated().map { i, pair in
+            Photo(path: "\(i)", person: 0, caption: pair.1, appearance: nil, bytes: pair.0.pixels)
+        }
+        (people, names) = ([Array(photos.indices)], ["person"])
+        (self.side, unreadable, withoutCaption) = (side, [], 0)
+    }
+
     /// Photos as [N, side, side, 3] in −1 … 1.
     public func pixels(_ indices: [Int]) -> Tensor { tensor(indices, scale: [2, 2, 2], offset: [-1, -1, -1]) }
 

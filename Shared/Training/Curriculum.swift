@@ -110,9 +110,18 @@ public struct Curriculum: Sendable {
             captions: captions.joined(separator: " ") + String(repeating: " sks person class noun", count: 50))
     }
 
-    /// The people of the data set proper, split 2:1.
-    public func split() throws -> (training: [FaceDataset.Person], testing: [FaceDataset.Person]) {
-        try FaceDataset.load(peopleFolder).split(seed: settings.seed)
+    /// The people of the data set proper: two thirds to train with, of whom one in ten is kept for choices
+    /// (validation), and one third that nothing is trained or chosen on.
+    public func split() throws -> PeopleSplit {
+        let (training, testing) = try FaceDataset.load(peopleFolder).split(seed: settings.seed)
+        let kept = training.count / 10
+        return PeopleSplit(
+            training: Array(training.dropLast(kept)), validation: Array(training.suffix(kept)), testing: testing)
+    }
+
+    /// See ``split()``.
+    public struct PeopleSplit: Sendable {
+        public let training, validation, testing: [FaceDataset.Person]
     }
 
     /// Runs one stage to its end (or goes on with it) and puts its result into the model folder.
@@ -247,7 +256,7 @@ public struct Curriculum: Sendable {
         let attentionSet = ParameterSet(random("attention"))
         let attention = try PhotoSelfAttention(
             Weights(attentionSet), width: Miniature.vision.projectionDim, heads: 4)
-        guard let aggregation = Aggregation(readout: settings.readout) else {
+        guard let aggregation = Aggregation(rawValue: "ip-adapter-" + settings.readout), aggregation.needsSelfAttention else {
             throw CheckpointError(
                 "readout \(settings.readout): choose self-attention, self-attention-max or self-attention-avg")
         }
@@ -269,23 +278,10 @@ public struct Curriculum: Sendable {
     /// The frozen parts and what they make of an album.
     private func denoising(_ unet: UNet2DConditionModel, _ album: Album, embedded: Bool) throws -> Denoising {
         let folder = try folder()
-        let vae = try folder.vae()
-        let chunks = stride(from: 0, to: album.photos.count, by: 64).map {
-            Array($0..<min($0 + 64, album.photos.count))
-        }
-        let posteriors = chunks.map { vae.encode(album.pixels($0)) }
-        let factor = vae.config.scalingFactor
-        let vision = embedded ? try folder.vision() : nil
         return Denoising(
-            unet: unet,
-            loss: DiffusionLoss(alphasCumprod: try folder.schedulerConfig().alphasCumprod()),
+            unet: unet, loss: DiffusionLoss(alphasCumprod: try folder.schedulerConfig().alphasCumprod()),
             captions: CaptionEncoder(try folder.text(), try folder.tokenizer()),
-            data: EncodedAlbum(
-                album: album, mean: .stacked(posteriors.map { $0.mean.scaled(by: factor) }),
-                deviation: .stacked(posteriors.map { $0.deviation.scaled(by: factor) }),
-                embeddings: vision.map { vision in
-                    .stacked(chunks.map { vision(CLIPImageProcessor.pixels(of: album, $0)).imageEmbeds })
-                }))
+            data: try EncodedAlbum(album, folder, embedded: embedded))
     }
 
     private func save(_ tensors: [String: Tensor], _ part: String, metadata: [String: String] = [:]) throws {

@@ -1,5 +1,7 @@
+internal import CLIP
 internal import Diffusion
 internal import IPAdapter
+internal import ModelFolder
 public import TensorEngine
 
 /// Latents, captions and photo embeddings of an album, computed once by the frozen parts of the model.
@@ -9,6 +11,25 @@ struct EncodedAlbum: Sendable {
     let mean, deviation: Tensor
     /// CLIP embedding of every photo [photos, E]; nil where no image condition is trained.
     let embeddings: Tensor?
+    /// How many photos, the first ones, are of the person in question (DreamBooth); the rest are of the class.
+    var instances = 0
+
+    /// Encodes an album with a folder's VAE and, if `embedded`, its vision tower.
+    init(_ album: Album, _ folder: PipelineFolder, embedded: Bool) throws {
+        let vae = try folder.vae()
+        let chunks = stride(from: 0, to: album.photos.count, by: 64).map {
+            Array($0..<min($0 + 64, album.photos.count))
+        }
+        let posteriors = chunks.map { vae.encode(album.pixels($0)) }
+        let factor = vae.config.scalingFactor
+        self.album = album
+        mean = .stacked(posteriors.map { $0.mean.scaled(by: factor) })
+        deviation = .stacked(posteriors.map { $0.deviation.scaled(by: factor) })
+        let vision = embedded ? try folder.vision() : nil
+        embeddings = vision.map { vision in
+            .stacked(chunks.map { vision(CLIPImageProcessor.pixels(of: album, $0)).imageEmbeds })
+        }
+    }
 
     /// Samples of the posteriors of `indices`, [N, h, w, 4].
     func latents(_ indices: [Int], _ noise: Tensor) -> Tensor { rows(mean, indices) + rows(deviation, indices) * noise }

@@ -14,13 +14,13 @@ import Testing
         ["IPAdapter"],
         ["ModelFolder"],
         ["Training"],
-        ["Goldens"],
+        ["Goldens", "Study"],
         ["gateway", "encoder", "aggregator", "denoiser", "evaluator", "trainer", "likeness"],
     ]
     static let plumbing: Set<String> = ["Contracts", "Telemetry", "Messaging", "Store", "ServiceKit"]
     static let mathematics: Set<String> = [
         "ImageIO", "TensorEngine", "Checkpoint", "NeuralNetwork", "CLIP", "Diffusion", "IPAdapter", "ImageMetrics",
-        "RenderedPeople", "ModelFolder", "Training", "Goldens",
+        "RenderedPeople", "ModelFolder", "Training", "Study", "Goldens",
     ]
     static let rank = Dictionary(
         uniqueKeysWithValues: layers.enumerated().flatMap { row, modules in modules.map { ($0, row) } })

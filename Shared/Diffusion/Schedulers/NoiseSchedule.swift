@@ -155,3 +155,8 @@ extension Array where Element == Float {
         return map { Swift.min(Swift.max($0, -limit), limit) }
     }
 }
+
+extension SchedulerConfig {
+    /// ᾱ of every training step.
+    public func alphasCumprod() throws -> [Float] { try NoiseSchedule(self).alphasCumprod }
+}

@@ -1,0 +1,194 @@
+internal import Checkpoint
+public import Foundation
+internal import IPAdapter
+public import ImageIO
+internal import ImageMetrics
+internal import ModelFolder
+public import RenderedPeople
+internal import TensorEngine
+public import Training
+
+/// What a comparison does, for whom and how often.
+public struct StudySettings: Codable, Sendable, Equatable {
+    public var seed: UInt64 = 7
+    /// How many people, the first ones.
+    public var people = 24
+    /// Pictures of each person by each method; each from the caption of an unseen photo.
+    public var picturesPerPerson = 4
+    public var steps = 25
+    public var guidanceScale: Float = 3
+    public var ipAdapterScale: Float = 1
+    /// How the person is fine-tuned; its `rank` is set for LoRA.
+    public var dreamBooth = DreamBoothSettings()
+    public var loraRank = 8
+    public var loraLearningRate: Float = 2e-3
+    /// Methods to leave out.
+    public var without: [String] = []
+
+    /// The published table's.
+    public init() {}
+}
+
+/// The rows of the table.
+public enum StudyMethod: String, CaseIterable, Codable, Sendable {
+    /// From the caption alone: what knowing nothing of the person gives.
+    case textOnly = "text-only"
+    case dreamBooth = "dreambooth"
+    case dreamBoothLoRA = "dreambooth-lora"
+    case ipAdapter = "ip-adapter"
+    case ipAdapterMax = "ip-adapter-max"
+    case ipAdapterAvg = "ip-adapter-avg"
+    case selfAttention = "ip-adapter-self-attention"
+    case selfAttentionMax = "ip-adapter-self-attention-max"
+    case selfAttentionAvg = "ip-adapter-self-attention-avg"
+
+    var aggregation: Aggregation? { Aggregation(rawValue: rawValue) }
+}
+
+/// One picture and its scores.
+public struct StudyPicture: Codable, Sendable {
+    public var method: StudyMethod
+    public var person: Int
+    public var caption: String
+    public var seed: UInt64
+    /// Mean cosine to the person's unseen photos.
+    public var identitySimilarity: Double
+    public var textAlignment: Double?
+    /// To make it, without any fine-tuning.
+    public var seconds: Double
+    var features: [Double]
+    var logits: [Double]
+}
+
+/// Compares the methods on people that nothing was trained on: every method sees the same nine reference photos (or as
+/// many of them as it can use), draws from the same captions and seeds, and is scored against photos it never saw.
+public struct Study {
+    let folder: PipelineFolder
+    let model: StudyModel
+    /// What it does.
+    public let settings: StudySettings
+    /// Folder of fine-tuning states.
+    let work: URL
+
+    /// A person of the study.
+    struct Subject {
+        var name: String
+        var references: [RGBImage]
+        var unseen: [RGBImage]
+        var captions: [String]
+    }
+    let subjects: [Subject]
+
+    /// - Parameter people: with at least 10 photos each
+    public init(model url: URL, people: [FaceDataset.Person], _ settings: StudySettings, work: URL) throws {
+        folder = try PipelineFolder(url)
+        model = try StudyModel(folder)
+        (self.settings, self.work) = (settings, work)
+        subjects = try people.prefix(settings.people).enumerated().map { i, person in
+            guard person.photos.count >= PhotoSelfAttention.photos + 1 else {
+                throw DatasetError(
+                    "\(person.name) has \(person.photos.count) photos; a comparison needs \(PhotoSelfAttention.photos) "
+                        + "references and at least one unseen: choose people with at least 10")
+            }
+            let order = Array(person.photos.indices)
+            let chosen = Set(
+                PhotoChoice.indices(available: order.count, seed: settings.seed &+ UInt64(i)))
+            let unseen = order.filter { !chosen.contains($0) }
+            return Subject(
+                name: person.name, references: try chosen.sorted().map { try person.photos[$0].image() },
+                unseen: try unseen.map { try person.photos[$0].image() },
+                captions: unseen.map { person.photos[$0].caption ?? Album.defaultCaption })
+        }
+    }
+
+    /// Makes and scores every picture.
+    ///
+    /// - Parameter onPicture: told every picture as it is made
+    public func run(say: (String) -> Void, onPicture: (StudyPicture, RGBImage) throws -> Void) throws -> StudyOutcome {
+        var outcome = StudyOutcome(settings: settings)
+        try real(&outcome)
+        for method in StudyMethod.allCases where !settings.without.contains(method.rawValue) {
+            let start = ContinuousClock.now
+            for person in subjects.indices {
+                for (picture, image) in try pictures(method, person) {
+                    outcome.pictures.append(picture)
+                    try onPicture(picture, image)
+                }
+            }
+            let own = outcome.pictures.filter { $0.method == method }.map(\.identitySimilarity)
+            say(
+                String(
+                    format: "%@: identity similarity %.3f, %.0f s", method.rawValue as NSString,
+                    own.reduce(0, +) / Double(max(own.count, 1)), (ContinuousClock.now - start) / .seconds(1)))
+        }
+        return outcome
+    }
+
+    /// Unseen photos among themselves: what is to be reached, and what strangers have in common.
+    private func real(_ outcome: inout StudyOutcome) throws {
+        let embedded = subjects.map { model.identities($0.unseen) }
+        let references = subjects.map { model.identities($0.references) }
+        for (i, own) in embedded.enumerated() {
+            outcome.samePerson.append(Self.mean(own.flatMap { a in references[i].map { cosineSimilarity(a, $0) } }))
+            let others = embedded.enumerated().filter { $0.offset != i }.flatMap(\.element)
+            if !others.isEmpty {
+                outcome.otherPeople.append(Self.mean(own.flatMap { a in others.map { cosineSimilarity(a, $0) } }))
+            }
+            outcome.realFeatures.append(model.inceptionOutputs(subjects[i].unseen).features)
+        }
+    }
+
+    private func pictures(_ method: StudyMethod, _ person: Int) throws -> [(StudyPicture, RGBImage)] {
+        let subject = subjects[person]
+        var pipeline = model.pictures
+        var tokens: Tensor?
+        if let aggregation = method.aggregation {
+            let embeddings = model.imageEmbeddings(subject.references)
+            tokens = try model.conditioner(aggregation, embeddings)
+        } else if method != .textOnly {
+            pipeline.unet = try fineTuned(method, person)
+        }
+        let unseen = model.identities(subject.unseen)
+        let negative = model.states("")
+        return try (0..<settings.picturesPerPerson).map { i in
+            let caption = subject.captions[i % subject.captions.count]
+            let isOwn = method == .dreamBooth || method == .dreamBoothLoRA
+            let prompt =
+                isOwn
+                ? caption.replacing(settings.dreamBooth.classNoun, with: settings.dreamBooth.subject, maxReplacements: 1)
+                : caption
+            let seed = settings.seed &* 1000 &+ UInt64(person * 100 + i)
+            let start = ContinuousClock.now
+            let image = try pipeline(
+                .init(
+                    steps: settings.steps, guidanceScale: settings.guidanceScale,
+                    ipAdapterScale: settings.ipAdapterScale), seed: seed,
+                .init(
+                    prompt: model.states(prompt), negativePrompt: negative, tokens: tokens,
+                    aggregation: method.aggregation))
+            let seconds = (ContinuousClock.now - start) / .seconds(1)
+            let own = model.identities([image])[0]
+            let inception = model.inceptionOutputs([image])
+            return (
+                StudyPicture(
+                    method: method, person: person, caption: caption, seed: seed,
+                    identitySimilarity: Self.mean(unseen.map { cosineSimilarity(own, $0) }),
+                    textAlignment: model.textAlignment([image], [caption])?[0], seconds: seconds,
+                    features: inception.features[0], logits: inception.logits[0]), image
+            )
+        }
+    }
+
+    /// Real photos for the top of a contact sheet: unseen ones, whose captions the pictures follow, and references.
+    public var contactRows: [ContactSheet.Row] {
+        let first = subjects.prefix(max(12 / max(settings.picturesPerPerson, 1), 1))
+        func row(_ label: String, _ photos: (Subject) -> [RGBImage]) -> ContactSheet.Row {
+            (label, "", first.flatMap { subject in
+                (0..<settings.picturesPerPerson).map { photos(subject)[$0 % photos(subject).count] }
+            }.map { $0.resized(width: 64, height: 64) })
+        }
+        return [row("unseen photos", \.unseen), row("reference photos", \.references)]
+    }
+
+    private static func mean(_ values: [Double]) -> Double { values.reduce(0, +) / Double(max(values.count, 1)) }
+}

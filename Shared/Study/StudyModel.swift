@@ -1,0 +1,75 @@
+internal import CLIP
+internal import Checkpoint
+internal import Diffusion
+internal import Foundation
+internal import IPAdapter
+internal import ImageIO
+internal import ImageMetrics
+internal import ModelFolder
+internal import NeuralNetwork
+internal import TensorEngine
+internal import Training
+
+/// Everything of a model folder that a comparison needs, in one process.
+struct StudyModel: Sendable {
+    var pictures: PicturePipeline
+    let conditioner: PersonConditioner
+    let text: CLIPTextModel
+    let tokenizer: BytePairTokenizer
+    let vision: CLIPVisionModel
+    let textProjection: Linear?
+    let inception, identity: EvaluationNetwork
+
+    init(_ folder: PipelineFolder) throws {
+        pictures = try PicturePipeline(folder)
+        conditioner = try PersonConditioner(folder)
+        text = try folder.text()
+        tokenizer = try folder.tokenizer()
+        vision = try folder.vision()
+        textProjection = try folder.textProjection()
+        guard let inception = try folder.evaluationNetwork("inception"),
+            let identity = try folder.evaluationNetwork("identity")
+        else {
+            throw CheckpointError(
+                "\(folder.url.path): has no evaluation/inception and evaluation/identity, without which nothing can be "
+                    + "compared; train them with likeness train all")
+        }
+        (self.inception, self.identity) = (inception, identity)
+    }
+
+    /// Text states of one prompt, [77, D].
+    func states(_ prompt: String) -> Tensor { text([tokenizer(prompt).ids]).lastHiddenState[0] }
+
+    /// CLIP embeddings of pictures, [N, E].
+    func imageEmbeddings(_ images: [RGBImage]) -> Tensor {
+        let processor = CLIPImageProcessor(size: vision.config.imageSize)
+        return vision(.stacked(images.map { processor($0) })).imageEmbeds
+    }
+
+    /// Cosine between each picture's CLIP embedding and its caption's; nil without a text projection.
+    func textAlignment(_ images: [RGBImage], _ captions: [String]) -> [Double]? {
+        guard let textProjection else { return nil }
+        let a = imageEmbeddings(images)
+        let b = textProjection(text(captions.map { tokenizer($0).ids }).pooled)
+        return (0..<images.count).map { i in
+            cosineSimilarity(a[i].scalars.map(Double.init), b[i].scalars.map(Double.init))
+        }
+    }
+
+    /// Features and logits for FID and IS.
+    func inceptionOutputs(_ images: [RGBImage]) -> (features: [[Double]], logits: [[Double]]) {
+        let output = inception(pixels(images, inception.config.imageSize))
+        return (rows(output.features), rows(output.logits))
+    }
+
+    /// Identity embeddings.
+    func identities(_ images: [RGBImage]) -> [[Double]] {
+        rows(identity(pixels(images, identity.config.imageSize)).features)
+    }
+
+    private func pixels(_ images: [RGBImage], _ side: Int) -> Tensor {
+        .stacked(images.map { $0.resized(width: side, height: side).tensor(scale: 2, offset: -1) })
+    }
+
+    private func rows(_ x: Tensor) -> [[Double]] { (0..<x.shape[0]).map { x[$0].scalars.map(Double.init) } }
+}

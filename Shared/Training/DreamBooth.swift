@@ -1,0 +1,135 @@
+internal import CLIP
+public import Checkpoint
+internal import Diffusion
+public import Foundation
+public import ImageIO
+public import ModelFolder
+public import TensorEngine
+
+/// How a person's own UNet is made (Ruiz et al., arXiv 2208.12242; defaults for the miniature).
+public struct DreamBoothSettings: Codable, Sendable, Equatable {
+    /// A rare word that comes to mean the person.
+    public var identifier = "sks"
+    /// What the person is one of.
+    public var classNoun = "person"
+    /// Updates.
+    public var maxTrainSteps = 120
+    public var learningRate: Float = 2e-4
+    /// Photos of the person in a batch; as many class pictures stand beside them.
+    public var trainBatchSize = 4
+    /// λ of the prior-preservation term (paper eq. 13).
+    public var priorLossWeight: Float = 1
+    /// Pictures of the class that the model itself makes first.
+    public var numClassImages = 24
+    /// Rank of LoRA; nil trains the whole UNet.
+    public var rank: Int?
+    public var seed: UInt64 = 0
+
+    /// For the miniature.
+    public init() {}
+
+    /// What the person is called in a prompt, "sks person".
+    public var subject: String { "\(identifier) \(classNoun)" }
+    /// The prompt of the person's photos.
+    public var instancePrompt: String { "a photo of a \(subject)" }
+    /// The prompt of the class pictures.
+    public var classPrompt: String { "a photo of a \(classNoun)" }
+}
+
+/// Fine-tunes a model on one person's photos.
+public struct DreamBooth: Sendable {
+    let folder: PipelineFolder
+    let settings: DreamBoothSettings
+
+    /// With a model folder's UNet as the start.
+    public init(_ folder: PipelineFolder, _ settings: DreamBoothSettings) { (self.folder, self.settings) = (folder, settings) }
+
+    /// The class pictures: what the unchanged model draws for the class prompt. The same for every person.
+    public func classPictures(onPicture: (Int) throws -> Void = { _ in }) throws -> [RGBImage] {
+        let pipeline = try PicturePipeline(folder)
+        let (text, tokenizer) = (try folder.text(), try folder.tokenizer())
+        let states = text([tokenizer(settings.classPrompt).ids, tokenizer("").ids]).lastHiddenState
+        return try (0..<settings.numClassImages).map { i in
+            try onPicture(i)
+            return try pipeline(
+                .init(steps: 20, guidanceScale: 2), seed: settings.seed &+ UInt64(i),
+                .init(prompt: states[0], negativePrompt: states[1]))
+        }
+    }
+
+    /// Trains from the last state in `state`, or from the start.
+    ///
+    /// - Parameters:
+    ///   - photos: of the person, any sizes
+    ///   - classPictures: see ``classPictures(onPicture:)``
+    ///   - state: folder of the run's state and log
+    /// - Returns: the whole UNet under its checkpoint keys, or LoRA's A and B under peft's
+    public func train(
+        _ photos: [RGBImage], classPictures: [RGBImage], state: URL, name: String,
+        report: (TrainingProgress) throws -> Void = { _ in }
+    ) throws -> [String: Tensor] {
+        guard !photos.isEmpty else { throw CheckpointError("DreamBooth needs at least one photo of the person") }
+        let config = try folder.unetConfig()
+        let base = try folder.unetSource()
+        let side = config.sampleSize * (try folder.vae().config.downscale)
+        let captions =
+            Array(repeating: settings.instancePrompt, count: photos.count)
+            + Array(repeating: settings.classPrompt, count: classPictures.count)
+        let album = Album((photos + classPictures).map { $0.clipCrop(size: side) }, captions: captions, side: side)
+        var data = try EncodedAlbum(album, folder, embedded: false)
+        data.instances = photos.count
+        let lowRank = try settings.rank.map { try LowRankParameters(base, rank: $0, seed: settings.seed) }
+        let whole = ParameterSet(base, trainable: { _ in lowRank == nil })
+        let fixed = lowRank == nil ? try UNet2DConditionModel(Weights(whole), config) : nil
+        let objective = DreamBoothObjective(
+            parameters: lowRank?.parameters ?? whole.parameters, batchSize: settings.trainBatchSize,
+            unet: {
+                if let fixed { return fixed }
+                guard let lowRank else { throw CheckpointError("DreamBooth has no UNet") }
+                return try UNet2DConditionModel(Weights(lowRank.source), config)
+            },
+            loss: DiffusionLoss(alphasCumprod: try folder.schedulerConfig().alphasCumprod()),
+            captions: CaptionEncoder(try folder.text(), try folder.tokenizer()), data: data, settings: settings,
+            name: name)
+        var optimizer = OptimizerSettings(learningRate: settings.learningRate)
+        optimizer.gradientAccumulationSteps = 2
+        optimizer.lrWarmupSteps = min(10, settings.maxTrainSteps)
+        let encoder = JSONEncoder()
+        encoder.outputFormatting = [.sortedKeys]
+        var loop = TrainingLoop(
+            name: name, optimizer: optimizer, steps: settings.maxTrainSteps, folder: state,
+            fingerprint: "dreambooth \(String(decoding: try encoder.encode(settings), as: UTF8.self))")
+        loop.checkpointingSteps = 50
+        return try loop.run(objective, report: report)
+    }
+}
+
+/// Half of every batch is the person with the identifier, half the class without (paper eq. 12–13).
+struct DreamBoothObjective: TrainingObjective {
+    let parameters: [String: Tensor]
+    let batchSize: Int
+    /// The UNet with the parameters as they are now.
+    let unet: @Sendable () throws -> UNet2DConditionModel
+    let loss: DiffusionLoss
+    let captions: CaptionEncoder
+    let data: EncodedAlbum
+    let settings: DreamBoothSettings
+    let name: String
+
+    func loss(batch number: Int) throws -> Tensor {
+        var random = BatchRandom(seed: settings.seed, name: name, batch: number)
+        let half = max(batchSize / 2, 1)
+        let total = data.album.photos.count
+        let own = (0..<half).map { _ in random.integer(below: data.instances) }
+        let hasClass = total > data.instances
+        let other = hasClass ? (0..<half).map { _ in data.instances + random.integer(below: total - data.instances) } : []
+        let photos = own + other
+        let denoising = Denoising(unet: try unet(), loss: loss, captions: captions, data: data)
+        let (prediction, noise) = try denoising.predict(
+            photos, photos.map { data.album.photos[$0].caption }, &random)
+        guard hasClass else { return DiffusionLoss.meanSquaredError(prediction, noise) }
+        return DiffusionLoss.priorPreservation(
+            prediction, noise, instances: half, priorLossWeight: settings.priorLossWeight
+        ).total
+    }
+}
