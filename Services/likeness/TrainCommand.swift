@@ -7,7 +7,7 @@ import Training
 struct TrainCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "train", abstract: "Trains the miniature models from nothing.",
-        subcommands: [All.self])
+        subcommands: [All.self, KillTestCommand.self])
 
     /// `likeness train all`
     struct All: ParsableCommand {

@@ -43,6 +43,7 @@ public enum GoldenSuite {
         "pipeline": checkPipeline,
         "metrics": checkMetrics,
         "images": checkImages,
+        "lora": checkLoRA,
         "training_ip": checkTrainingIP,
         "training_dreambooth": checkTrainingDreamBooth,
     ]

@@ -1,0 +1,92 @@
+public import Checkpoint
+public import TensorEngine
+
+/// A file of low-rank changes to a UNet's weights (LoRA, arXiv 2106.09685), in any of the namings that people share:
+///
+/// | naming | keys | change of W at weight w |
+/// |---|---|---|
+/// | kohya-ss sd-scripts | `lora_unet_<module with _>.lora_down.weight`, `.lora_up.weight`, `.alpha` | w · (alpha / rank) · up · down |
+/// | peft, diffusers | `unet.<module>.lora_A.weight`, `.lora_B.weight` | w · B · A |
+/// | diffusers before 0.18 | `unet.<module>.lora.down.weight`, `….processor.to_q_lora.down.weight` | w · up · down |
+///
+/// kohya's names are ambiguous (`_` stands for `.` too) and are matched against the model's own. Changes of the text
+/// encoder (`lora_te_`, `text_encoder.`) in the same file are left to it.
+public struct LoRA: Sendable {
+    /// Where it came from.
+    public let description: String
+    /// By the module's name as in the UNet's checkpoint, without `.weight`.
+    let changes: [String: Change]
+    /// How many pairs of the file are for the text encoder.
+    public let textEncoderPairs: Int
+
+    struct Change: Sendable {
+        /// [rank, inputs …] and [outputs, rank …].
+        let down, up: Tensor
+        /// alpha / rank.
+        let scale: Float
+    }
+
+    /// Reads the pairs that belong to `model`.
+    ///
+    /// - Parameter model: the UNet's checkpoint
+    /// - Throws: `CheckpointError` naming the key, for halves of pairs, shapes that do not fit, and modules the model
+    ///   does not have
+    public init(_ file: any TensorSource, for model: any TensorSource) throws {
+        description = file.description
+        let modules = Dictionary(
+            model.names.filter { $0.hasSuffix(".weight") }.map { String($0.dropLast(".weight".count)) }
+                .map { ($0.replacing(".", with: "_"), $0) }, uniquingKeysWith: { first, _ in first })
+        var pairs: [String: LoRAPair] = [:]
+        var text: Set<String> = []
+        for name in file.names {
+            guard let key = try LoRAKey(name, in: file) else { continue }
+            if key.isTextEncoder {
+                text.insert(key.module)
+            } else {
+                pairs[key.module, default: LoRAPair()].add(key.part, name)
+            }
+        }
+        guard !pairs.isEmpty || !text.isEmpty else {
+            throw CheckpointError("\(file): holds no LoRA (no lora_down/lora_up, lora_A/lora_B or lora.down/lora.up keys)")
+        }
+        var changes: [String: Change] = [:]
+        for (written, pair) in pairs {
+            guard let module = modules[written.replacing(".", with: "_")] else {
+                throw CheckpointError(
+                    "\(file): \(pair.down ?? pair.up ?? written) changes \(written), which this UNet does not have; is the "
+                        + "LoRA for Stable Diffusion 1.5?")
+            }
+            changes[module] = try pair.change(of: module, in: file, model)
+        }
+        (self.changes, textEncoderPairs) = (changes, text.count)
+    }
+
+    /// `base` with `loras` applied at their weights, computed as tensors are asked for; others pass through as they are.
+    public static func applied(_ loras: [(lora: LoRA, weight: Float)], to base: any TensorSource) -> some TensorSource {
+        LoRAWeights(base: base, loras: loras)
+    }
+}
+
+/// A checkpoint with LoRAs merged: W' = W + Σ weight · (alpha / rank) · up · down.
+struct LoRAWeights: TensorSource {
+    let base: any TensorSource
+    let loras: [(lora: LoRA, weight: Float)]
+
+    var description: String { base.description }
+    var names: [String] { base.names }
+    func shape(of name: String) -> [Int]? { base.shape(of: name) }
+
+    func tensor(_ name: String) throws -> Tensor {
+        var tensor = try base.tensor(name)
+        guard name.hasSuffix(".weight") else { return tensor }
+        let module = String(name.dropLast(".weight".count))
+        for (lora, weight) in loras {
+            guard let change = lora.changes[module] else { continue }
+            let rank = change.down.shape[0]
+            let up = change.up.reshaped([change.up.shape[0], rank])
+            let product = up.linear(change.down.reshaped([rank, -1]).transposed()).reshaped(tensor.shape)
+            tensor = tensor.blended(1, weight * change.scale, with: product)
+        }
+        return tensor
+    }
+}
