@@ -91,7 +91,8 @@ let package = Package(
         library(
             "Study",
             [
-                "Training", "RenderedPeople", "ModelFolder", "CLIP", "Diffusion", "IPAdapter", "ImageMetrics", "ImageIO",
+                "Training", "RenderedPeople", "ModelFolder", "CLIP", "Diffusion", "IPAdapter", "ImageMetrics",
+                "ImageIO",
                 "NeuralNetwork", "Checkpoint", "TensorEngine",
             ]),
         library(
@@ -137,7 +138,8 @@ let package = Package(
         service(
             "likeness",
             [
-                "Contracts", "Messaging", "Goldens", "Study", "Training", "ModelFolder", "RenderedPeople", "ImageIO", "Diffusion", "CLIP",
+                "Contracts", "Messaging", "Goldens", "Study", "Training", "ModelFolder", "RenderedPeople", "ImageIO",
+                "Diffusion", "CLIP",
                 "IPAdapter", "Checkpoint", "TensorEngine", argumentParser,
             ]),
 
@@ -145,7 +147,8 @@ let package = Package(
         tests("ImageIOTests", ["ImageIO", "Checkpoint"]),
         tests("RenderedPeopleTests", ["RenderedPeople", "ImageIO"]),
         tests("CLIPTests", ["CLIP", "Checkpoint"]),
-        tests("DiffusionTests", ["Diffusion", "TensorEngine"]),
+        tests("DiffusionTests", ["Diffusion", "Checkpoint", "TensorEngine"]),
+        tests("TrainingTests", ["Training", "RenderedPeople", "Checkpoint", "TensorEngine"]),
         .target(name: "TestSupport", path: "Tests/Support", swiftSettings: strict),
         tests("TensorEngineTests", ["TensorEngine"]),
         tests("CheckpointTests", ["Checkpoint", "TensorEngine"]),

@@ -59,20 +59,27 @@ struct CompareCommand: ParsableCommand {
         let home = URL(fileURLWithPath: out)
         try FileManager.default.createDirectory(at: home, withIntermediateDirectories: true)
         var sheet: [StudyMethod: [RGBImage]] = [:]
-        let outcome = try study.run(say: { print($0); fflush(nil) }) { picture, image in
+        let outcome = try study.run(say: {
+            print($0); fflush(nil)
+        }) { picture, image in
             if picture.person < 6, sheet[picture.method, default: []].filter({ _ in true }).count < 12 {
                 sheet[picture.method, default: []].append(image)
             }
         }
         func mean(_ x: [Double]) -> Double { x.reduce(0, +) / Double(max(x.count, 1)) }
-        print(String(format: "real photos: same person %.3f, other people %.3f", mean(outcome.samePerson), mean(outcome.otherPeople)))
+        print(
+            String(
+                format: "real photos: same person %.3f, other people %.3f", mean(outcome.samePerson),
+                mean(outcome.otherPeople)))
         for row in try outcome.rows() {
+            func range(_ x: StudyOutcome.Interval, _ digits: Int) -> String {
+                String(format: "%.\(digits)f [%.\(digits)f, %.\(digits)f]", x.value, x.low, x.high)
+            }
+            let name = row.method.rawValue + String(repeating: " ", count: 30 - row.method.rawValue.count)
             print(
-                String(
-                    format: "%-32s identity %.3f [%.3f, %.3f]  FID %.2f [%.2f, %.2f]  IS %.2f [%.2f, %.2f]  text %.3f  %.2f s",
-                    (row.method.rawValue as NSString).utf8String!, row.identity.value, row.identity.low, row.identity.high,
-                    row.distance.value, row.distance.low, row.distance.high, row.inceptionScore.value,
-                    row.inceptionScore.low, row.inceptionScore.high, row.alignment.value, row.seconds))
+                "\(name) identity \(range(row.identity, 3))  FID \(range(row.distance, 1))  IS "
+                    + "\(range(row.inceptionScore, 2))  text \(range(row.alignment, 3))  "
+                    + String(format: "%.2f s", row.seconds))
         }
         let rows = StudyMethod.allCases.compactMap { method in
             sheet[method].map { (label: method.rawValue, note: "", images: $0) }

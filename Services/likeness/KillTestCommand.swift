@@ -53,7 +53,8 @@ struct KillTestCommand: AsyncParsableCommand {
         guard try await runChild(in: killed, killedAfter: nil) else {
             throw UserError("the run did not go on after it was killed", remedy: "see its message above")
         }
-        let same = try Data(contentsOf: calm.appendingPathComponent("weights.safetensors"))
+        let same =
+            try Data(contentsOf: calm.appendingPathComponent("weights.safetensors"))
             == Data(contentsOf: killed.appendingPathComponent("weights.safetensors"))
         guard count > 0, same else {
             throw UserError(

@@ -39,7 +39,9 @@ struct TrainCommand: ParsableCommand {
             for stage in TrainingStage.allCases {
                 let start = ContinuousClock.now
                 try curriculum.run(stage) { progress in
-                    guard progress.step % 100 == 0 || progress.step == progress.steps || progress.step <= 40 else { return }
+                    guard progress.step % 100 == 0 || progress.step == progress.steps || progress.step <= 40 else {
+                        return
+                    }
                     print(
                         String(
                             format: "%@ %d/%d loss %.4f, %.0f pictures/s, %.0f s left", stage.rawValue as NSString,
@@ -47,8 +49,10 @@ struct TrainCommand: ParsableCommand {
                             progress.secondsLeft))
                     fflush(nil)
                 }
-                print(String(format: "%@ done after %.0f s", stage.rawValue as NSString,
-                             (ContinuousClock.now - start) / .seconds(1)))
+                print(
+                    String(
+                        format: "%@ done after %.0f s", stage.rawValue as NSString,
+                        (ContinuousClock.now - start) / .seconds(1)))
                 if stage == until { break }
             }
         }

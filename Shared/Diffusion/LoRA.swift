@@ -47,7 +47,8 @@ public struct LoRA: Sendable {
             }
         }
         guard !pairs.isEmpty || !text.isEmpty else {
-            throw CheckpointError("\(file): holds no LoRA (no lora_down/lora_up, lora_A/lora_B or lora.down/lora.up keys)")
+            throw CheckpointError(
+                "\(file): holds no LoRA (no lora_down/lora_up, lora_A/lora_B or lora.down/lora.up keys)")
         }
         var changes: [String: Change] = [:]
         for (written, pair) in pairs {

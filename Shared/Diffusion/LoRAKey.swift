@@ -12,7 +12,9 @@ struct LoRAKey {
 
     /// nil for keys that are none of LoRA's.
     init?(_ name: String, in file: any TensorSource) throws {
-        for (sign, kind) in [("hada_", "LoHa"), ("lokr_", "LoKr"), ("dora_scale", "DoRA"), ("lora_mid", "LoCon's Tucker form")]
+        for (sign, kind) in [
+            ("hada_", "LoHa"), ("lokr_", "LoKr"), ("dora_scale", "DoRA"), ("lora_mid", "LoCon's Tucker form"),
+        ]
         where name.contains(sign) {
             throw CheckpointError("\(file): \(name) is of \(kind), which is not supported; use a plain LoRA")
         }
@@ -57,13 +59,15 @@ struct LoRAPair {
     ) throws -> LoRA.Change {
         guard let down, let up else {
             throw CheckpointError(
-                "\(file): \(down ?? up ?? alpha ?? module) has no other half (down and up, or A and B); the file is incomplete")
+                "\(file): \(down ?? up ?? alpha ?? module) has no other half (down and up, or A and B); the file is incomplete"
+            )
         }
         let (a, b) = (try file.tensor(down), try file.tensor(up))
         let wanted = model.shape(of: module + ".weight") ?? []
         let rank = a.shape.first ?? 0
         let inputs = wanted.dropFirst().reduce(1, *)
-        guard rank > 0, b.shape.count >= 2, b.shape[0] == wanted.first, b.count == b.shape[0] * rank, a.count == rank * inputs
+        guard rank > 0, b.shape.count >= 2, b.shape[0] == wanted.first, b.count == b.shape[0] * rank,
+            a.count == rank * inputs
         else {
             throw CheckpointError(
                 "\(file): \(down) \(a.shape) and \(up) \(b.shape) make no change of \(module), which is \(wanted)")

@@ -83,7 +83,8 @@ extension GoldenSuite {
 
         init(_ golden: GoldenCase) throws {
             let steps = try golden.integers("in.timesteps")
-            let schedule = try GoldenCase(golden.folder.deletingLastPathComponent().appendingPathComponent("schedulers"))
+            let schedule = try GoldenCase(
+                golden.folder.deletingLastPathComponent().appendingPathComponent("schedulers"))
             let loss = DiffusionLoss(alphasCumprod: try schedule.tensor("out.alphas_cumprod").scalars)
             noise = try golden.tensor("in.noise").channelsLast()
             text = try golden.tensor("in.encoder_hidden_states")

@@ -189,11 +189,12 @@ public struct PipelineFolder: Sendable {
     /// Hash of what makes pictures from embeddings and tokens: UNet, VAE, adapter and schedule.
     public func pictureHash() throws -> String {
         let part = "diffusion_pytorch_model"
-        return try Self.hash([
-            url.appendingPathComponent("unet/config.json"), Self.file(in: url.appendingPathComponent("unet"), part),
-            url.appendingPathComponent("vae/config.json"), Self.file(in: url.appendingPathComponent("vae"), part),
-            url.appendingPathComponent("scheduler/scheduler_config.json"), adapterFile(),
-        ] + ownAdapterFile)
+        return try Self.hash(
+            [
+                url.appendingPathComponent("unet/config.json"), Self.file(in: url.appendingPathComponent("unet"), part),
+                url.appendingPathComponent("vae/config.json"), Self.file(in: url.appendingPathComponent("vae"), part),
+                url.appendingPathComponent("scheduler/scheduler_config.json"), adapterFile(),
+            ] + ownAdapterFile)
     }
 
     /// Whether the weights are the seeded random miniature's, whose pictures are noise.

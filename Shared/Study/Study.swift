@@ -155,7 +155,8 @@ public struct Study {
             let isOwn = method == .dreamBooth || method == .dreamBoothLoRA
             let prompt =
                 isOwn
-                ? caption.replacing(settings.dreamBooth.classNoun, with: settings.dreamBooth.subject, maxReplacements: 1)
+                ? caption.replacing(
+                    settings.dreamBooth.classNoun, with: settings.dreamBooth.subject, maxReplacements: 1)
                 : caption
             let seed = settings.seed &* 1000 &+ UInt64(person * 100 + i)
             let start = ContinuousClock.now
@@ -183,9 +184,12 @@ public struct Study {
     public var contactRows: [ContactSheet.Row] {
         let first = subjects.prefix(max(12 / max(settings.picturesPerPerson, 1), 1))
         func row(_ label: String, _ photos: (Subject) -> [RGBImage]) -> ContactSheet.Row {
-            (label, "", first.flatMap { subject in
-                (0..<settings.picturesPerPerson).map { photos(subject)[$0 % photos(subject).count] }
-            }.map { $0.resized(width: 64, height: 64) })
+            (
+                label, "",
+                first.flatMap { subject in
+                    (0..<settings.picturesPerPerson).map { photos(subject)[$0 % photos(subject).count] }
+                }.map { $0.resized(width: 64, height: 64) }
+            )
         }
         return [row("unseen photos", \.unseen), row("reference photos", \.references)]
     }

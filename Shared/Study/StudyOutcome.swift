@@ -48,7 +48,8 @@ public struct StudyOutcome: Codable, Sendable {
                         })
                 }.sorted()
                 return Interval(
-                    value: value, low: again[resamples * 25 / 1000], high: again[min(resamples * 975 / 1000, resamples - 1)])
+                    value: value, low: again[resamples * 25 / 1000],
+                    high: again[min(resamples * 975 / 1000, resamples - 1)])
             }
             func mean(_ value: @escaping (StudyPicture) -> Double) -> Interval {
                 interval { chosen in
@@ -59,7 +60,8 @@ public struct StudyOutcome: Codable, Sendable {
             return Row(
                 method: method, identity: mean(\.identitySimilarity), alignment: mean { $0.textAlignment ?? .nan },
                 inceptionScore: try interval { chosen in
-                    try InceptionScore.of(logits: chosen.flatMap { people[$0, default: []].map(\.logits) }, splits: 1).mean
+                    try InceptionScore.of(logits: chosen.flatMap { people[$0, default: []].map(\.logits) }, splits: 1)
+                        .mean
                 },
                 distance: try interval { chosen in
                     try FrechetDistance.between(

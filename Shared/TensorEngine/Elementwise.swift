@@ -27,7 +27,10 @@ extension Tensor {
     public func activated(_ activation: Activation) -> Tensor {
         map { lk_activate($0, $1, count, activation.kernel) }
             .recorded(self) { [x = self] dy, sums in
-                sums.add(dy.mapped(with: x) { lk_activate_backward($0, $2.baseAddress, $1.baseAddress, x.count, activation.kernel) }, to: x)
+                sums.add(
+                    dy.mapped(with: x) {
+                        lk_activate_backward($0, $2.baseAddress, $1.baseAddress, x.count, activation.kernel)
+                    }, to: x)
             }
     }
 
@@ -127,7 +130,8 @@ extension Tensor {
         let d = shape[shape.count - 1]
         let y = map { lk_softmax($0, $1, count / d, d) }
         return y.recorded(self) { [x = self] dy, sums in
-            sums.add(dy.mapped(with: y) { lk_softmax_backward($0, $2.baseAddress, $1.baseAddress, dy.count / d, d) }, to: x)
+            sums.add(
+                dy.mapped(with: y) { lk_softmax_backward($0, $2.baseAddress, $1.baseAddress, dy.count / d, d) }, to: x)
         }
     }
 

@@ -160,7 +160,9 @@ public struct Curriculum: Sendable {
 
     private func folder() throws -> PipelineFolder { try PipelineFolder(modelURL) }
 
-    private func random(_ name: String) -> RandomWeights { RandomWeights(seed: settings.seed &* 31 &+ UInt64(name.count)) }
+    private func random(_ name: String) -> RandomWeights {
+        RandomWeights(seed: settings.seed &* 31 &+ UInt64(name.count))
+    }
 
     // MARK: Parts
 
@@ -251,12 +253,14 @@ public struct Curriculum: Sendable {
     private func trainSelfAttention(_ report: Report) throws {
         let folder = try folder()
         let unet = try folder.unet()
-        let set = ParameterSet(try SafetensorsFile(modelURL.appendingPathComponent("ip_adapter/ip-adapter_sd15.safetensors")))
+        let set = ParameterSet(
+            try SafetensorsFile(modelURL.appendingPathComponent("ip_adapter/ip-adapter_sd15.safetensors")))
         let adapter = try IPAdapterModel(Weights(set), for: unet)
         let attentionSet = ParameterSet(random("attention"))
         let attention = try PhotoSelfAttention(
             Weights(attentionSet), width: Miniature.vision.projectionDim, heads: 4)
-        guard let aggregation = Aggregation(rawValue: "ip-adapter-" + settings.readout), aggregation.needsSelfAttention else {
+        guard let aggregation = Aggregation(rawValue: "ip-adapter-" + settings.readout), aggregation.needsSelfAttention
+        else {
             throw CheckpointError(
                 "readout \(settings.readout): choose self-attention, self-attention-max or self-attention-avg")
         }

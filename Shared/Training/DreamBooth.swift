@@ -42,7 +42,9 @@ public struct DreamBooth: Sendable {
     let settings: DreamBoothSettings
 
     /// With a model folder's UNet as the start.
-    public init(_ folder: PipelineFolder, _ settings: DreamBoothSettings) { (self.folder, self.settings) = (folder, settings) }
+    public init(_ folder: PipelineFolder, _ settings: DreamBoothSettings) {
+        (self.folder, self.settings) = (folder, settings)
+    }
 
     /// The class pictures: what the unchanged model draws for the class prompt. The same for every person.
     public func classPictures(onPicture: (Int) throws -> Void = { _ in }) throws -> [RGBImage] {
@@ -122,7 +124,8 @@ struct DreamBoothObjective: TrainingObjective {
         let total = data.album.photos.count
         let own = (0..<half).map { _ in random.integer(below: data.instances) }
         let hasClass = total > data.instances
-        let other = hasClass ? (0..<half).map { _ in data.instances + random.integer(below: total - data.instances) } : []
+        let other =
+            hasClass ? (0..<half).map { _ in data.instances + random.integer(below: total - data.instances) } : []
         let photos = own + other
         let denoising = Denoising(unet: try unet(), loss: loss, captions: captions, data: data)
         let (prediction, noise) = try denoising.predict(

@@ -137,7 +137,8 @@ public struct TrainingLoop: Sendable {
     private func resume(_ adam: AdamW) throws -> [TrainingProgress] {
         guard FileManager.default.fileExists(atPath: stateURL.path) else { return [] }
         let file = try SafetensorsFile(stateURL)
-        guard file.metadata["fingerprint"] == fingerprint, let updates = file.metadata["updates"].flatMap(Int.init) else {
+        guard file.metadata["fingerprint"] == fingerprint, let updates = file.metadata["updates"].flatMap(Int.init)
+        else {
             throw CheckpointError(
                 "\(stateURL.path): is the state of another run (other data, sizes, seed or settings); remove it to start "
                     + "\(name) afresh, or name another folder")

@@ -160,8 +160,9 @@ import Testing
             return [x, w, c].map { gradients[$0]?.scalars ?? [] }
         }
         let (plain, again) = (run(false), run(true))
-        #expect(plain == again)
         #expect(plain.allSatisfy { !$0.isEmpty })
+        // Not to the bit: the pass that is not recorded has its activation fused into oneDNN's product.
+        for (a, b) in zip(plain.joined(), again.joined()) { #expect(abs(a - b) <= 1e-5 * max(abs(a), 1)) }
     }
 
     private func random(_ shape: [Int], _ seed: Int) -> Tensor {

@@ -1,0 +1,98 @@
+import Checkpoint
+import Diffusion
+import Foundation
+import TensorEngine
+import Testing
+
+/// Namings and faults of LoRA files; the arithmetic against diffusers is golden case `lora`.
+@Suite struct LoRATests {
+    private let module = "down_blocks.0.attentions.0.transformer_blocks.0.attn1.to_q"
+    private func random(_ shape: [Int], _ seed: UInt64) -> Tensor {
+        Tensor(Philox(seed: seed).normal(shape.reduce(1, *)), shape: shape)
+    }
+    private func file(_ tensors: [String: Tensor]) throws -> SafetensorsFile {
+        try SafetensorsFile(SafetensorsWriter.data(tensors), name: "lora.safetensors")
+    }
+    private func model() throws -> SafetensorsFile {
+        try file([
+            module + ".weight": random([6, 5], 1), module + ".bias": random([6], 2),
+            module.replacing("to_q", with: "to_out.0") + ".weight": random([6, 6], 3),
+        ])
+    }
+
+    @Test func everyNamingMeansTheSame() throws {
+        let (down, up) = (random([2, 5], 4), random([6, 2], 5))
+        let namings: [[String]] = [
+            [
+                "lora_unet_" + module.replacing(".", with: "_") + ".lora_down.weight",
+                "lora_unet_" + module.replacing(".", with: "_") + ".lora_up.weight",
+            ],
+            ["unet.\(module).lora_A.weight", "unet.\(module).lora_B.weight"],
+            ["\(module).lora_A.weight", "\(module).lora_B.weight"],
+            ["unet.\(module).lora.down.weight", "unet.\(module).lora.up.weight"],
+            [
+                "unet." + module.replacing("to_q", with: "processor.to_q_lora.down.weight"),
+                "unet." + module.replacing("to_q", with: "processor.to_q_lora.up.weight"),
+            ],
+        ]
+        let base = try model()
+        let w = try base.tensor(module + ".weight")
+        let want = (w + up.linear(down.transposed()).scaled(by: 0.5)).scalars
+        for keys in namings {
+            let lora = try LoRA(file([keys[0]: down, keys[1]: up]), for: base)
+            let got = try LoRA.applied([(lora, 0.5)], to: base).tensor(module + ".weight").scalars
+            #expect(zip(got, want).allSatisfy { abs($0 - $1) < 1e-5 }, "\(keys)")
+        }
+    }
+
+    @Test func severalAddUpAndAlphaScales() throws {
+        let base = try model()
+        let kohya = "lora_unet_" + module.replacing(".", with: "_")
+        let (d1, u1, d2, u2) = (random([2, 5], 4), random([6, 2], 5), random([1, 5], 6), random([6, 1], 7))
+        let first = try LoRA(
+            file([
+                "\(kohya).lora_down.weight": d1, "\(kohya).lora_up.weight": u1,
+                "\(kohya).alpha": Tensor([1], shape: [1]),
+            ]),
+            for: base)
+        let second = try LoRA(
+            file(["unet.\(module).lora_A.weight": d2, "unet.\(module).lora_B.weight": u2]), for: base)
+        let changed = LoRA.applied([(first, 1), (second, -2)], to: base)
+        let want =
+            (try base.tensor(module + ".weight") + u1.linear(d1.transposed()).scaled(by: 0.5)
+            + u2.linear(d2.transposed()).scaled(by: -2)).scalars
+        let got = try changed.tensor(module + ".weight").scalars
+        #expect(zip(got, want).allSatisfy { abs($0 - $1) < 1e-5 })
+        #expect(try changed.tensor(module + ".bias").scalars == base.tensor(module + ".bias").scalars)
+    }
+
+    @Test func faultsAreNamed() throws {
+        let base = try model()
+        let (a, b) = (random([2, 5], 4), random([6, 2], 5))
+        let faults: [([String: Tensor], String)] = [
+            (["unet.\(module).lora_A.weight": a], "no other half"),
+            (
+                ["unet.\(module).lora_A.weight": a, "unet.\(module).lora_B.weight": random([7, 2], 5)], "make no change"
+            ),
+            (["unet.other.to_q.lora_A.weight": a, "unet.other.to_q.lora_B.weight": b], "does not have"),
+            (["unet.\(module).hada_w1_a": a], "LoHa"),
+            (["unet.\(module).lokr_w1": a], "LoKr"),
+            (["unet.\(module).dora_scale": a], "DoRA"),
+            (["something": a], "holds no LoRA"),
+        ]
+        for (tensors, words) in faults {
+            #expect { try LoRA(file(tensors), for: base) } throws: {
+                "\($0)".contains(words) && "\($0)".contains("lora.safetensors")
+            }
+        }
+    }
+
+    @Test func theTextEncodersPairsAreCountedAndLeft() throws {
+        let lora = try LoRA(
+            file([
+                "lora_te_text_model_encoder_layers_0_mlp_fc1.lora_down.weight": random([2, 5], 1),
+                "lora_te_text_model_encoder_layers_0_mlp_fc1.lora_up.weight": random([6, 2], 2),
+            ]), for: model())
+        #expect(lora.textEncoderPairs == 1)
+    }
+}
