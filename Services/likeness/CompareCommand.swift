@@ -8,25 +8,29 @@ import Training
 /// `likeness compare`: the paper's Table 1 on people that nothing was trained on.
 struct CompareCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "compare", abstract: "Compares the methods on held-out people: the paper's Table 1.")
+        commandName: "compare", abstract: "Compares the methods on held-out people: the paper's Table 1.",
+        discussion: "Writes comparison.md, .json and .html, contact-sheet.png and photos.svg.")
 
-    @Option(help: "Folder of `likeness train all`.")
+    @Option(help: "Folder of `likeness train all`: data, states, model.")
     var work = "likeness-training"
 
-    @Option(help: "Model folder; the folder of work's own if not given.")
+    @Option(help: "Model folder; that of the folder of work if not given.")
     var model: String?
 
-    @Option(help: "Data set in LFW's layout; the folder of work's own if not given.")
+    @Option(help: "Data set in LFW's layout; the rendered one of the folder of work if not given.")
     var people: String?
 
-    @Option(help: "Which people: `testing`, or `validation` to make choices on.")
-    var split = "testing"
+    @Option(help: "Which people: testing, or validation to make choices on.")
+    var split = Split.testing
 
     @Option(help: "How many people.")
     var count = 24
 
     @Option(help: "Pictures of each person by each method.")
     var pictures = 4
+
+    @Option(help: "People for the curve over the number of photos; 0 leaves it out.")
+    var curve = 12
 
     @Option(help: "Guidance scale.")
     var guidance: Float = 3
@@ -37,11 +41,23 @@ struct CompareCommand: ParsableCommand {
     @Option(help: "Denoising steps.")
     var steps = 25
 
-    @Option(help: "Methods to leave out, with commas.")
+    @Option(help: "Methods to leave out, with commas between them.")
     var without = ""
 
     @Option(help: "Folder of the report.")
     var out = "comparison"
+
+    enum Split: String, ExpressibleByArgument { case testing, validation }
+
+    func validate() throws {
+        guard count >= 2, pictures >= 1, steps >= 1 else {
+            throw ValidationError("ask for at least 2 people, 1 picture and 1 step")
+        }
+        for name in without.split(separator: ",") where StudyMethod(rawValue: String(name)) == nil {
+            let known = StudyMethod.allCases.map(\.rawValue).joined(separator: ", ")
+            throw ValidationError("--without \(name): no such method; choose from \(known)")
+        }
+    }
 
     func run() throws {
         let url = URL(fileURLWithPath: work)
@@ -54,40 +70,45 @@ struct CompareCommand: ParsableCommand {
         settings.without = without.split(separator: ",").map(String.init)
         let study = try Study(
             model: model.map { URL(fileURLWithPath: $0) } ?? curriculum.modelURL,
-            people: split == "validation" ? sets.validation : sets.testing, settings,
-            work: url.appendingPathComponent("compare-\(split)"))
+            people: split == .validation ? sets.validation : sets.testing, settings,
+            work: url.appendingPathComponent("compare-\(split.rawValue)"))
+
+        var shown: [StudyMethod: [RGBImage]] = [:]
+        var outcome = try study.run(say: say) { picture, image in
+            if picture.person < study.shownPeople { shown[picture.method, default: []].append(image) }
+        }
+        if curve > 0 { try study.runByPhotos(people: curve, into: &outcome) }
+
+        let rows = outcome.methods.map { (label: $0.rawValue, note: "", images: shown[$0] ?? []) }
+        let sheet = try ContactSheet(
+            title: "Held-out people", subtitle: "same captions and seeds for every method",
+            rows: study.contactRows + rows, cell: 64
+        ).render().pngData()
+        let report = try ComparisonReport(
+            outcome, contactSheet: sheet, curves: try curriculum.lossCurves(),
+            command: CommandLine.arguments.joined(separator: " "))
         let home = URL(fileURLWithPath: out)
         try FileManager.default.createDirectory(at: home, withIntermediateDirectories: true)
-        var sheet: [StudyMethod: [RGBImage]] = [:]
-        let outcome = try study.run(say: {
-            print($0); fflush(nil)
-        }) { picture, image in
-            if picture.person < 6, sheet[picture.method, default: []].filter({ _ in true }).count < 12 {
-                sheet[picture.method, default: []].append(image)
-            }
-        }
-        func mean(_ x: [Double]) -> Double { x.reduce(0, +) / Double(max(x.count, 1)) }
-        print(
-            String(
-                format: "real photos: same person %.3f, other people %.3f", mean(outcome.samePerson),
-                mean(outcome.otherPeople)))
-        for row in try outcome.rows() {
-            func range(_ x: StudyOutcome.Interval, _ digits: Int) -> String {
-                String(format: "%.\(digits)f [%.\(digits)f, %.\(digits)f]", x.value, x.low, x.high)
-            }
-            let name = row.method.rawValue + String(repeating: " ", count: 30 - row.method.rawValue.count)
-            print(
-                "\(name) identity \(range(row.identity, 3))  FID \(range(row.distance, 1))  IS "
-                    + "\(range(row.inceptionScore, 2))  text \(range(row.alignment, 3))  "
-                    + String(format: "%.2f s", row.seconds))
-        }
-        let rows = StudyMethod.allCases.compactMap { method in
-            sheet[method].map { (label: method.rawValue, note: "", images: $0) }
-        }
-        let picture = ContactSheet(
-            title: "Held-out people", subtitle: "the same captions and seeds", rows: study.contactRows + rows, cell: 64
-        ).render()
-        try picture.pngData().write(to: home.appendingPathComponent("contact-sheet.png"))
-        try JSONEncoder().encode(outcome).write(to: home.appendingPathComponent("outcome.json"))
+        for (name, data) in [
+            ("comparison.md", Data(report.markdown.utf8)), ("comparison.json", try report.json()),
+            ("comparison.html", Data(report.html.utf8)), ("contact-sheet.png", sheet),
+            ("photos.svg", Data(report.photoPlot.svg.utf8)),
+        ] { try data.write(to: home.appendingPathComponent(name), options: .atomic) }
+        print(report.markdown)
+    }
+
+    private func say(_ line: String) {
+        print(line)
+        fflush(nil)
+    }
+}
+
+extension Curriculum {
+    /// Loss by update of every stage that has a log.
+    fileprivate func lossCurves() throws -> [LinePlot.Series] {
+        try TrainingStage.allCases.map { stage in
+            LinePlot.Series(
+                name: stage.rawValue, points: try history(stage).map { .init(x: Double($0.step), y: $0.loss) })
+        }.filter { !$0.points.isEmpty }
     }
 }

@@ -138,12 +138,33 @@ public struct Study {
         }
     }
 
-    private func pictures(_ method: StudyMethod, _ person: Int) throws -> [(StudyPicture, RGBImage)] {
+    /// The curve over the number of reference photos: the methods that can use several, for the first people.
+    public func runByPhotos(people count: Int, photos: [Int] = [1, 3, 5, 7, 9], into outcome: inout StudyOutcome) throws
+    {
+        for method in [StudyMethod.ipAdapter, .ipAdapterMax, .ipAdapterAvg, .selfAttention]
+        where !settings.without.contains(method.rawValue) {
+            for number in photos {
+                let similarities = try subjects.indices.prefix(count).map { person in
+                    Self.mean(try pictures(method, person, references: number).map(\.0.identitySimilarity))
+                }
+                outcome.byPhotos.append(.init(method: method, photos: number, similarities: similarities))
+            }
+        }
+    }
+
+    /// - Parameter references: only so many of the reference photos, the first ones; methods that want nine bootstrap
+    private func pictures(
+        _ method: StudyMethod, _ person: Int, references number: Int = PhotoSelfAttention.photos
+    ) throws -> [(StudyPicture, RGBImage)] {
         let subject = subjects[person]
         var pipeline = model.pictures
         var tokens: Tensor?
         if let aggregation = method.aggregation {
-            let embeddings = model.imageEmbeddings(subject.references)
+            let available = min(number, subject.references.count)
+            let chosen =
+                aggregation.needsSelfAttention
+                ? PhotoChoice.indices(available: available, seed: settings.seed) : Array(0..<available)
+            let embeddings = model.imageEmbeddings(chosen.map { subject.references[$0] })
             tokens = try model.conditioner(aggregation, embeddings)
         } else if method != .textOnly {
             pipeline.unet = try fineTuned(method, person)
@@ -180,9 +201,12 @@ public struct Study {
         }
     }
 
+    /// How many people, the first ones, a contact sheet has room for.
+    public var shownPeople: Int { max(12 / max(settings.picturesPerPerson, 1), 1) }
+
     /// Real photos for the top of a contact sheet: unseen ones, whose captions the pictures follow, and references.
     public var contactRows: [ContactSheet.Row] {
-        let first = subjects.prefix(max(12 / max(settings.picturesPerPerson, 1), 1))
+        let first = subjects.prefix(shownPeople)
         func row(_ label: String, _ photos: (Subject) -> [RGBImage]) -> ContactSheet.Row {
             (
                 label, "",

@@ -239,8 +239,10 @@ public struct Curriculum: Sendable {
     }
 
     private func trainAdapter(_ report: Report) throws {
-        let unet = try folder().unet()
-        let set = ParameterSet(random("adapter"))
+        let folder = try folder()
+        let unet = try folder.unet()
+        let set = ParameterSet(
+            AdapterStart(unet, weights: try folder.unetSource(), random: random("adapter")))
         let adapter = try IPAdapterModel(
             Weights(set), for: unet, embeddingWidth: Miniature.vision.projectionDim, tokens: 4)
         let objective = AdapterObjective(

@@ -31,9 +31,9 @@ public struct DreamBoothSettings: Codable, Sendable, Equatable {
     /// What the person is called in a prompt, "sks person".
     public var subject: String { "\(identifier) \(classNoun)" }
     /// The prompt of the person's photos.
-    public var instancePrompt: String { "a photo of a \(subject)" }
+    public var instancePrompt: String { "a \(subject)" }
     /// The prompt of the class pictures.
-    public var classPrompt: String { "a photo of a \(classNoun)" }
+    public var classPrompt: String { "a \(classNoun)" }
 }
 
 /// Fine-tunes a model on one person's photos.
