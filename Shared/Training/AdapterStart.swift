@@ -23,7 +23,8 @@ struct AdapterStart: TensorSource {
     func tensor(_ name: String, shape: [Int]) throws -> Tensor {
         let fresh = try random.tensor(name, shape: shape)
         let parts = name.split(separator: ".")
-        guard parts.count == 4, parts[0] == "ip_adapter", let number = Int(parts[1]), modules.indices.contains(number / 2)
+        guard parts.count == 4, parts[0] == "ip_adapter", let number = Int(parts[1]),
+            modules.indices.contains(number / 2)
         else { return fresh }
         let own = "\(modules[number / 2]).\(parts[2] == "to_k_ip" ? "to_k" : "to_v").weight"
         return try unet.tensor(own, shape: shape)

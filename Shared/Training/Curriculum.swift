@@ -39,8 +39,8 @@ public struct CurriculumSettings: Codable, Sendable, Equatable {
     public var photos = 14
     /// Updates of each stage, by name.
     public var steps: [String: Int] = [
-        "vae": 2000, "clip": 600, "unet": 3600, "inception": 500, "identity": 1500, "ip-adapter": 1000,
-        "self-attention": 1000,
+        "vae": 4000, "clip": 600, "unet": 5500, "inception": 800, "identity": 3000, "ip-adapter": 1500,
+        "self-attention": 1800,
     ]
     /// Pictures in a batch, by stage; an update takes two batches, one on each core.
     public var batchSize: [String: Int] = [
@@ -207,7 +207,7 @@ public struct Curriculum: Sendable {
     }
 
     private func trainUNet(_ report: Report) throws {
-        let set = ParameterSet(random("unet"))
+        let set = ParameterSet(ResidualStart(random: random("unet")))
         let unet = try UNet2DConditionModel(Weights(set), Miniature.unet)
         let objective = DenoisingObjective(
             parameters: set.parameters, batchSize: batch(.unet),

@@ -50,13 +50,13 @@ struct Denoising: Sendable {
     func callAsFunction(
         _ photos: [Int], _ texts: [String], _ random: inout BatchRandom, adapter: (any CrossAttentionAdapter)? = nil
     ) throws -> Tensor {
-        let (prediction, noise) = try predict(photos, texts, &random, adapter: adapter)
+        let (prediction, noise, _) = try predict(photos, texts, &random, adapter: adapter)
         return DiffusionLoss.meanSquaredError(prediction, noise)
     }
 
     func predict(
         _ photos: [Int], _ texts: [String], _ random: inout BatchRandom, adapter: (any CrossAttentionAdapter)? = nil
-    ) throws -> (prediction: Tensor, noise: Tensor) {
+    ) throws -> (prediction: Tensor, noise: Tensor, timesteps: [Int]) {
         let timesteps = photos.map { _ in random.integer(below: loss.alphasCumprod.count) }
         let shape = [2 * photos.count] + data.mean.shape.dropFirst()
         let normal = random.normal(shape)
@@ -65,7 +65,7 @@ struct Denoising: Sendable {
         let noisy = loss.noisy(latents, noise, timesteps: timesteps)
         let prediction = unet(
             noisy, timesteps: timesteps.map(Float.init), unet.conditioning(captions(texts), adapter: adapter))
-        return (prediction, noise)
+        return (prediction, noise, timesteps)
     }
 }
 
@@ -88,7 +88,8 @@ struct DenoisingObjective: TrainingObjective {
             guard let appearance = photo.appearance, random.chance(0.5) else { return photo.caption }
             return "\(photo.caption), \(appearance)"
         }
-        return try denoising(photos, texts, &random)
+        let (prediction, noise, timesteps) = try denoising.predict(photos, texts, &random)
+        return denoising.loss.weightedError(prediction, noise, timesteps: timesteps)
     }
 }
 

@@ -37,4 +37,16 @@ public struct DiffusionLoss: Sendable {
         let prior = meanSquaredError(prediction[instances..<rows], target[instances..<rows])
         return (instance.blended(1, priorLossWeight, with: prior), instance, prior)
     }
+
+    /// The mean squared error with each row weighted by min(SNR, γ) / SNR, SNR = ᾱ / (1 − ᾱ): small noise, where the
+    /// error says little, counts less and training is faster (min-SNR, arXiv 2303.09556, for ε; γ = 5 as there).
+    public func weightedError(_ prediction: Tensor, _ target: Tensor, timesteps: [Int], gamma: Double = 5) -> Tensor {
+        let difference = prediction - target
+        let rows = timesteps.enumerated().map { row, t in
+            let ratio = Double(alphasCumprod[t]) / (1 - Double(alphasCumprod[t]))
+            return difference[row..<row + 1].scaled(by: Float((min(ratio, gamma) / ratio).squareRoot()))
+        }
+        let weighted = Tensor.stacked(rows)
+        return (weighted * weighted).mean()
+    }
 }

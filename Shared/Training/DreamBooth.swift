@@ -128,7 +128,7 @@ struct DreamBoothObjective: TrainingObjective {
             hasClass ? (0..<half).map { _ in data.instances + random.integer(below: total - data.instances) } : []
         let photos = own + other
         let denoising = Denoising(unet: try unet(), loss: loss, captions: captions, data: data)
-        let (prediction, noise) = try denoising.predict(
+        let (prediction, noise, _) = try denoising.predict(
             photos, photos.map { data.album.photos[$0].caption }, &random)
         guard hasClass else { return DiffusionLoss.meanSquaredError(prediction, noise) }
         return DiffusionLoss.priorPreservation(
