@@ -108,7 +108,7 @@ let package = Package(
         library("Messaging", ["CRabbitMQ", "Contracts", "Telemetry", lifecycle, logging, metrics]),
         library(
             "Store", ["CPostgres", "Contracts", "Telemetry", crypto, lifecycle, logging, metrics],
-            resources: [.embedInCode("SQL/v0001_initial.sql")]),
+            resources: [.embedInCode("SQL/v0001_initial.sql"), .embedInCode("SQL/v0002_fine_tuning.sql")]),
         library(
             "ServiceKit",
             ["Messaging", "Store", "Contracts", "Telemetry", configuration, lifecycle, signals, logging, metrics]),
@@ -134,7 +134,12 @@ let package = Package(
                 "ServiceKit", "Store", "Contracts", "ModelFolder", "ImageMetrics", "ImageIO", "Checkpoint",
                 "TensorEngine",
             ]),
-        service("trainer", ["ServiceKit", "Store", "Contracts"]),
+        service(
+            "trainer",
+            [
+                "ServiceKit", "Store", "Contracts", "Training", "ModelFolder", "ImageIO", "Checkpoint", "TensorEngine",
+                crypto,
+            ]),
         service(
             "likeness",
             [

@@ -15,6 +15,7 @@ struct DenoiseHandler: Handler {
     let objects: any ObjectStore
     let presence: Presence
     let pictures: PictureMaker
+    let fineTuned: FineTunedUNets
     let compute = Compute()
 
     func handle(_ claim: Claim) async throws -> Completion {
@@ -32,8 +33,9 @@ struct DenoiseHandler: Handler {
         let name = "\(picture.method.rawValue) picture \(picture.index + 1)"
         let image: RGBImage
         do {
+            let unet = try await ownUNet(picture)
             image = try await compute {
-                try pictures(picture.sampling, seed: picture.seed, inputs) { done, steps in
+                try pictures(picture.sampling, seed: picture.seed, inputs, unet: unet) { done, steps in
                     try Task.checkCancellation()
                     presence.isWorking(on: claim.task, "\(name), step \(done) of \(steps)")
                 }
@@ -51,6 +53,21 @@ struct DenoiseHandler: Handler {
                 picture, task: claim.task, job: claim.job, objectKey: key, width: image.width, height: image.height,
                 seconds: seconds, model: pictures.hash, worker: claim.worker)
         }
+    }
+
+    /// The UNet with the person's own weights; nil where the method has none.
+    private func ownUNet(_ picture: TaskPayload.Picture) async throws -> UNet2DConditionModel? {
+        guard let task = picture.weights else { return nil }
+        guard let made = try await database.taskResult(task) else {
+            throw PermanentFailure("the weights of task \(task) are gone; start the job again")
+        }
+        if let unet = fineTuned.find(made.objectKey) { return unet }
+        let data = try await objects.get(made.objectKey)
+        let unet = try await compute {
+            try fineTuned.load(made.objectKey, SafetensorsFile(data, name: made.objectKey))
+        }
+        presence.hasLoaded(fineTuned.keys)
+        return unet
     }
 
     private func tokens(_ picture: TaskPayload.Picture) async throws -> Tensor? {

@@ -23,8 +23,9 @@ enum DenoiserService {
             // consumer loop
             let handler = DenoiseHandler(
                 database: resources.database, objects: resources.objects, presence: resources.presence,
-                pictures: pictures)
-            return [Worker(resources, stage: .denoise, concurrency: 1, handler: handler)]
+                pictures: pictures,
+                fineTuned: FineTunedUNets(folder, capacity: resources.settings.fineTunedModels))
+            return [Worker(resources, stage: .denoise, concurrency: 1, prefersLoaded: true, handler: handler)]
         }
     }
 }

@@ -16,9 +16,12 @@ struct PictureMaker: Sendable {
         hash = try folder.pictureHash()
     }
 
-    /// - Parameter onStep: told steps done and steps in all; throwing stops the picture
+    /// - Parameters:
+    ///   - unet: a person's own; nil for the model's
+    ///   - onStep: told steps done and steps in all; throwing stops the picture
     func callAsFunction(
-        _ sampling: Sampling, seed: UInt64, _ inputs: PicturePipeline.Inputs, onStep: (Int, Int) throws -> Void
+        _ sampling: Sampling, seed: UInt64, _ inputs: PicturePipeline.Inputs, unet: UNet2DConditionModel?,
+        onStep: (Int, Int) throws -> Void
     ) throws -> RGBImage {
         guard let kind = SchedulerKind(rawValue: sampling.scheduler.rawValue) else {
             throw CheckpointError("there is no scheduler \(sampling.scheduler.rawValue) here")
@@ -26,6 +29,8 @@ struct PictureMaker: Sendable {
         let settings = PicturePipeline.Sampling(
             scheduler: kind, steps: sampling.steps, guidanceScale: Float(sampling.guidanceScale),
             ipAdapterScale: Float(sampling.ipAdapterScale), height: sampling.height, width: sampling.width)
+        var pipeline = pipeline
+        if let unet { pipeline.unet = unet }
         return try pipeline(settings, seed: seed, inputs, onStep: onStep)
     }
 }

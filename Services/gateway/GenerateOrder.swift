@@ -32,8 +32,6 @@ public enum Limits {
 public struct GenerateOrder: Sendable, Equatable {
     /// In the order asked for, none twice.
     public var methods: [Method]
-    /// Whether the methods were asked for as `all`, so that one that cannot be had is left out with a notice.
-    public var isAll: Bool
     /// None twice.
     public var prompts: [String]
     /// "" where none was given: the unconditional branch needs one.
@@ -54,7 +52,6 @@ public struct GenerateOrder: Sendable, Equatable {
     /// Checks a request.
     /// - Throws: `APIError` (422) for the first value that cannot be used, naming it and the remedy.
     public init(_ request: GenerateRequest) throws(APIError) {
-        isAll = request.methods.contains("all")
         methods = try Self.methods(request.methods)
         (prompts, notices) = try Self.prompts(request.prompts)
         negativePrompt = request.negativePrompt ?? ""

@@ -4,9 +4,9 @@ public import Store
 
 /// Turns a checked request into tasks and what each of them waits for. A pure function but for the new ids.
 ///
-///     encodePhoto × photos used ─▶ aggregate × methods ─┐
-///                                                       ├─▶ denoise × methods × prompts × pictures ─▶ evaluate
-///     encodePrompt × prompts, negative prompt ──────────┘
+///     encodePhoto × photos used ─▶ aggregate × methods with image tokens ─┐
+///     train × methods with weights of the person's own ───────────────────┼─▶ denoise × methods × prompts × pictures
+///     encodePrompt × prompts, negative prompt ────────────────────────────┘                                  ─▶ evaluate
 public struct JobPlanner {
     /// What is asked for.
     public let order: GenerateOrder
@@ -14,53 +14,65 @@ public struct JobPlanner {
     public let photos: [UUID]
     /// The rows of the order's prompts, in their order.
     public let prompts: [UUID]
+    /// The rows of the same prompts as fine-tuned models read them, with the identifier (``SubjectPrompt``).
+    public let subjectPrompts: [UUID]
     /// The row of the negative prompt; may be one of `prompts`.
     public let negativePrompt: UUID
 
     /// A planner for one order.
-    public init(order: GenerateOrder, photos: [UUID], prompts: [UUID], negativePrompt: UUID) {
-        (self.order, self.photos, self.prompts, self.negativePrompt) = (order, photos, prompts, negativePrompt)
+    public init(
+        order: GenerateOrder, photos: [UUID], prompts: [UUID], subjectPrompts: [UUID], negativePrompt: UUID
+    ) {
+        (self.order, self.photos, self.prompts) = (order, photos, prompts)
+        (self.subjectPrompts, self.negativePrompt) = (subjectPrompts, negativePrompt)
     }
 
     /// The tasks, in the order in which their results are shown, and what the user should know.
     /// - Parameter person: the name, for messages.
-    /// - Throws: `APIError` (409) where the person's photos are too few or a method cannot be had.
+    /// - Throws: `APIError` (409) where the person's photos are too few.
     public func plan(person: String) throws(APIError) -> (tasks: [PlannedTask], notices: [String]) {
         let references = try references(person)
-        let (methods, leftOut) = try methods(person)
         let unseen = Array(photos.dropFirst(references.count))
 
-        let needed = methods.map { photosUsed(by: $0, of: references.count) }
+        let needed = order.methods.map { photosUsed(by: $0, of: references.count) }
         let encodePhoto = references.prefix(needed.max() ?? 0).map { PlannedTask(payload: .encodePhoto(photo: $0)) }
-        let encodePrompt = prompts.map { PlannedTask(payload: .encodePrompt(prompt: $0)) }
-        let shared = prompts.firstIndex(of: negativePrompt).map { encodePrompt[$0] }
-        let encodeNegative = shared ?? PlannedTask(payload: .encodePrompt(prompt: negativePrompt))
+        var encodePrompt: [UUID: PlannedTask] = [:]
+        let read = order.methods.flatMap { prompts(of: $0) } + [negativePrompt]
+        for prompt in read where encodePrompt[prompt] == nil {
+            encodePrompt[prompt] = PlannedTask(payload: .encodePrompt(prompt: prompt))
+        }
 
-        let aggregate = zip(methods, needed).map { method, count in
+        let prepare = zip(order.methods, needed).map { method, count in
+            if method.isFineTuned { return PlannedTask(payload: .train(.init(method: method, photos: references))) }
             let embeddings = encodePhoto.prefix(count).map(\.id)
             return PlannedTask(
                 payload: .aggregate(.init(method: method, embeddings: embeddings, seed: order.seed)),
                 dependsOn: embeddings)
         }
-        let denoise = zip(methods, aggregate).flatMap { method, aggregate in
-            zip(prompts, encodePrompt).flatMap { prompt, encodePrompt in
-                (0..<order.pictures).map { index in
+        let denoise = zip(order.methods, prepare).flatMap { method, prepare in
+            zip(prompts, prompts(of: method)).flatMap { prompt, read in
+                (0..<order.pictures).compactMap { index -> PlannedTask? in
+                    guard let text = encodePrompt[read], let negative = encodePrompt[negativePrompt] else { return nil }
                     let picture = TaskPayload.Picture(
-                        method: method, conditioning: aggregate.id, prompt: prompt, promptEmbedding: encodePrompt.id,
-                        negativePromptEmbedding: encodeNegative.id, index: index, seed: order.seed &+ UInt64(index),
+                        method: method, conditioning: method.isFineTuned ? nil : prepare.id,
+                        weights: method.isFineTuned ? prepare.id : nil, prompt: prompt, promptEmbedding: text.id,
+                        negativePromptEmbedding: negative.id, index: index, seed: order.seed &+ UInt64(index),
                         sampling: order.sampling)
-                    return PlannedTask(
-                        payload: .denoise(picture), dependsOn: [aggregate.id, encodePrompt.id, encodeNegative.id])
+                    return PlannedTask(payload: .denoise(picture), dependsOn: [prepare.id, text.id, negative.id])
                 }
             }
         }
-        var tasks = encodePhoto + encodePrompt + (shared == nil ? [encodeNegative] : []) + aggregate + denoise
+        var seen: Set<UUID> = []
+        let texts = read.filter { seen.insert($0).inserted }.compactMap { encodePrompt[$0] }
+        var tasks = encodePhoto + texts + prepare + denoise
         if order.evaluate {
             let evaluation = TaskPayload.Evaluation(references: references, unseen: unseen)
             tasks.append(PlannedTask(payload: .evaluate(evaluation), dependsOn: denoise.map(\.id)))
         }
-        return (tasks, order.notices + leftOut + notices(person, unseen: unseen))
+        return (tasks, order.notices + notices(person, references: references, unseen: unseen))
     }
+
+    private func prompts(of method: Contracts.Method) -> [UUID] { method.isFineTuned ? subjectPrompts : prompts }
 
     private func references(_ person: String) throws(APIError) -> [UUID] {
         guard !photos.isEmpty else {
@@ -75,16 +87,6 @@ public struct JobPlanner {
         return Array(photos.prefix(count))
     }
 
-    /// The methods that can be had, and a notice for one that cannot.
-    private func methods(_ person: String) throws(APIError) -> ([Method], notices: [String]) {
-        guard order.methods.contains(.dreambooth) else { return (order.methods, []) }
-        let reason = "DreamBooth needs a model that was fine-tuned on \(person): there is none, training comes later"
-        guard order.isAll else {
-            throw APIError(409, reason, remedy: "leave the method dreambooth out: the others need no training")
-        }
-        return (order.methods.filter { $0 != .dreambooth }, ["\(reason). Its row is left out."])
-    }
-
     private func photosUsed(by method: Method, of references: Int) -> Int {
         switch method.photos {
         case .none: 0
@@ -94,11 +96,18 @@ public struct JobPlanner {
         }
     }
 
-    private func notices(_ person: String, unseen: [UUID]) -> [String] {
-        guard order.evaluate, unseen.isEmpty else { return [] }
-        return [
-            "All \(photos.count) photo(s) of \(person) are references, so none is left to score identity similarity: "
-                + "add photos, or ask for fewer references."
-        ]
+    private func notices(_ person: String, references: [UUID], unseen: [UUID]) -> [String] {
+        var notices: [String] = []
+        if order.evaluate, unseen.isEmpty {
+            notices.append(
+                "All \(photos.count) photo(s) of \(person) are references, so none is left to score identity similarity: "
+                    + "add photos, or ask for fewer references.")
+        }
+        if references.count == 1, order.methods.contains(where: { $0.photos != .one }) {
+            notices.append(
+                "\(person) has one reference photo: every method has only that to go by, and methods that want nine get it "
+                    + "nine times.")
+        }
+        return notices
     }
 }

@@ -15,6 +15,7 @@ struct JobRoutes: Sendable {
             Route(.get, "/v1/jobs/{job}") { _, context in try await .json(view(context.id("job", of: "job"))) },
             Route(.post, "/v1/jobs/{job}/cancel") { _, context in try await cancel(context) },
             Route(.get, "/v1/jobs/{job}/results") { _, context in try await results(context) },
+            Route(.get, "/v1/jobs/{job}/training") { _, context in try await training(context) },
         ]
     }
 
@@ -38,8 +39,15 @@ struct JobRoutes: Sendable {
 
         var prompts: [UUID] = []
         for text in order.prompts { prompts.append(try await database.upsertPrompt(text).id) }
+        var subjectPrompts: [UUID] = []
+        if order.methods.contains(where: \.isFineTuned) {
+            for text in order.prompts {
+                subjectPrompts.append(try await database.upsertPrompt(SubjectPrompt(text).text).id)
+            }
+        }
         let negative = try await database.upsertPrompt(order.negativePrompt).id
-        let planner = JobPlanner(order: order, photos: photos, prompts: prompts, negativePrompt: negative)
+        let planner = JobPlanner(
+            order: order, photos: photos, prompts: prompts, subjectPrompts: subjectPrompts, negativePrompt: negative)
         let (tasks, notices) = try planner.plan(person: person.name)
 
         let plan = JobPlan(
@@ -82,6 +90,12 @@ struct JobRoutes: Sendable {
         let id = try context.id("job", of: "job")
         guard let results = try await database.results(id) else { throw APIError.noJob(id) }
         return try .json(results)
+    }
+
+    private func training(_ context: Context) async throws -> Response {
+        let id = try context.id("job", of: "job")
+        guard let log = try await database.trainingLog(id) else { throw APIError.noJob(id) }
+        return try .json(log)
     }
 }
 

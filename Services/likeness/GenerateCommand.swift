@@ -8,7 +8,7 @@ struct GenerateCommand: AsyncParsableCommand {
         commandName: "generate", abstract: "Queues pictures of a person, by one or several methods.")
 
     @Option(help: "The person's name or id.") var person: String
-    @Option(help: "Methods, separated by commas: \(names). all stands for the first five.")
+    @Option(help: "Methods, separated by commas: \(names). all stands for the paper's five.")
     var method = "all"
     @Option(help: "What to show; give it several times for several prompts.") var prompt: [String]
     @Option(help: "What not to show.") var negativePrompt: String?

@@ -6,7 +6,7 @@ import Foundation
 struct JobsCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "jobs", abstract: "Lists, watches, cancels and fetches jobs.",
-        subcommands: [List.self, Show.self, Watch.self, Cancel.self, Fetch.self])
+        subcommands: [List.self, Show.self, Watch.self, Training.self, Cancel.self, Fetch.self])
 
     struct List: AsyncParsableCommand {
         static let configuration = CommandConfiguration(abstract: "Lists the newest jobs.")
@@ -55,6 +55,25 @@ struct JobsCommand: AsyncParsableCommand {
             guard try await JobWatch(client: client).untilEnd(of: job.id).state == .done else {
                 throw ExitCode.failure
             }
+        }
+    }
+
+    struct Training: AsyncParsableCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "Shows how the training of a person's own weights goes: its log so far.")
+
+        @Argument(help: "The job's id.") var job: String
+
+        func run() async throws {
+            let log: [TrainingView] = try await GatewayClient().get(["v1", "jobs", job, "training"])
+            guard !log.isEmpty else { return print("no training so far; weights that are known are not made again") }
+            let rows = log.map { line in
+                [
+                    line.method.rawValue, "\(line.step)/\(line.steps)", String(format: "%.4f", line.loss),
+                    String(format: "%.1f", line.imagesPerSecond), String(format: "%.0f", line.secondsLeft),
+                ]
+            }
+            print(TextTable(["METHOD", "STEP", "LOSS", "PICTURES/S", "SECONDS LEFT"], rows, right: [1, 2, 3, 4]).text)
         }
     }
 

@@ -1,20 +1,28 @@
 import Contracts
+import Foundation
+import ModelFolder
 import ServiceKit
 import Store
+import TensorEngine
 
-/// Fine-tunes models on people's photos.
+/// Makes people's own weights from their photos: DreamBooth, whole or low-rank.
 ///
-/// Consumes `train`. Training itself is not built yet: a task that gets here fails for good, with these words.
+/// Consumes `train`, one task at a time; writes the object store, `models` and `training_log`. A run that was cut off goes
+/// on from its last state in LIKENESS_TRAINING, here or on another trainer that sees the same folder.
 @main
 enum TrainerService {
     static func main() async {
-        await runService("trainer") { [Worker($0, stage: .train, handler: TrainHandler())] }
-    }
-}
+        await runService("trainer") { resources in
+            // models
+            Threads.use(resources.settings.threads)
+            let folder = try PipelineFolder(resources.settings.models, adapter: resources.settings.ipAdapter)
+            let fineTuner = try FineTuner(folder, runs: resources.settings.training)
 
-/// Refuses.
-struct TrainHandler: Handler {
-    func handle(_ claim: Claim) async throws -> Completion {
-        throw PermanentFailure("this version of Likeness cannot train models yet; use a method other than dreambooth")
+            // consumer loop
+            let handler = TrainHandler(
+                database: resources.database, objects: resources.objects, presence: resources.presence,
+                fineTuner: fineTuner)
+            return [Worker(resources, stage: .train, concurrency: 1, handler: handler)]
+        }
     }
 }

@@ -178,6 +178,26 @@ public enum MetricName: String, Codable, Sendable, CaseIterable, Hashable {
     case secondsPerPicture = "seconds_per_picture"
 }
 
+/// One line of a training run's log, in the body of `GET /v1/jobs/{id}/training`.
+public struct TrainingView: Codable, Sendable, Hashable {
+    public var task: UUID
+    public var method: Method
+    /// Updates done, and how many there will be.
+    public var step: Int
+    public var steps: Int
+    /// Mean loss since the line before.
+    public var loss: Double
+    public var imagesPerSecond: Double
+    public var secondsLeft: Double
+
+    public init(
+        task: UUID, method: Method, step: Int, steps: Int, loss: Double, imagesPerSecond: Double, secondsLeft: Double
+    ) {
+        (self.task, self.method, self.step, self.steps) = (task, method, step, steps)
+        (self.loss, self.imagesPerSecond, self.secondsLeft) = (loss, imagesPerSecond, secondsLeft)
+    }
+}
+
 /// Body of `GET /v1/status`: what an operator watches.
 public struct StatusView: Codable, Sendable {
     public var queues: [QueueView]

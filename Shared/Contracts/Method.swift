@@ -1,9 +1,12 @@
 /// A way to make the diffusion model draw a given person.
 ///
-/// The first five are the rows of the paper's Table 1; the last two are its self-attention followed by pooling.
+/// ``paper`` are the rows of the paper's Table 1; the others are its future work (LoRA) and its self-attention followed by
+/// pooling.
 public enum Method: String, Codable, Sendable, CaseIterable, Hashable {
     /// Fine-tune the whole UNet on the person's photos with prior preservation.
     case dreambooth
+    /// DreamBooth that trains only low-rank changes of the attention's projections: far smaller to store.
+    case dreamboothLoRA = "dreambooth-lora"
     /// One photo's CLIP embedding through the image projection and decoupled cross-attention.
     case ipAdapter = "ip-adapter"
     /// Element-wise maximum of several photos' CLIP embeddings, then as `ipAdapter`.
@@ -26,6 +29,7 @@ public enum Method: String, Codable, Sendable, CaseIterable, Hashable {
     public var title: String {
         switch self {
         case .dreambooth: "DreamBooth"
+        case .dreamboothLoRA: "DreamBooth-LoRA"
         case .ipAdapter: "IP-Adapter"
         case .ipAdapterMax: "IP-Adapter + Max Pooling"
         case .ipAdapterAvg: "IP-Adapter + Avg Pooling"
@@ -35,10 +39,13 @@ public enum Method: String, Codable, Sendable, CaseIterable, Hashable {
         }
     }
 
-    /// How many photos the method looks at: exactly one, any number, or exactly nine (dropped or bootstrapped to it).
+    /// Whether a person has weights of their own, which are trained on their photos first.
+    public var isFineTuned: Bool { self == .dreambooth || self == .dreamboothLoRA }
+
+    /// How many photos' embeddings the method looks at: exactly one, any number, or exactly nine (dropped or bootstrapped to it).
     public var photos: PhotoRule {
         switch self {
-        case .dreambooth: .none
+        case .dreambooth, .dreamboothLoRA: .none
         case .ipAdapter: .one
         case .ipAdapterMax, .ipAdapterAvg: .any
         case .ipAdapterSelfAttention, .ipAdapterSelfAttentionMax, .ipAdapterSelfAttentionAvg: .nine

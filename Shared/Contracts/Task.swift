@@ -6,12 +6,12 @@ public enum Stage: String, Codable, Sendable, CaseIterable, Hashable {
     case encode
     /// Several embeddings → conditioning tokens, by method.
     case aggregate
+    /// Photos → a person's own weights.
+    case train
     /// Noise → latent → picture.
     case denoise
     /// A job's pictures → scores and contact sheet.
     case evaluate
-    /// Photos → model weights.
-    case train
 }
 
 /// What travels through a queue: ids only, never pixels or tensors (claim check).
@@ -64,6 +64,8 @@ public enum TaskPayload: Codable, Sendable, Hashable {
     case encodePrompt(prompt: UUID)
     /// Conditioning tokens from these photos' embeddings.
     case aggregate(Aggregation)
+    /// A person's own weights.
+    case train(FineTuning)
     /// One picture.
     case denoise(Picture)
     /// Scores of all the job's pictures.
@@ -81,11 +83,22 @@ public enum TaskPayload: Codable, Sendable, Hashable {
         }
     }
 
+    /// The weights to make. Only those of the same photos, model and settings are the same: they are made once.
+    public struct FineTuning: Codable, Sendable, Hashable {
+        public var method: Method
+        /// The person's reference photos.
+        public var photos: [UUID]
+
+        public init(method: Method, photos: [UUID]) { (self.method, self.photos) = (method, photos) }
+    }
+
     /// The picture to make. The same values give the same bytes on any worker.
     public struct Picture: Codable, Sendable, Hashable {
         public var method: Method
         /// The aggregate task whose result holds the conditioning tokens; nil where the method has none (DreamBooth).
         public var conditioning: UUID?
+        /// The train task whose result holds the person's own weights; nil for methods that need none.
+        public var weights: UUID?
         /// The prompt's row, for the result's row.
         public var prompt: UUID
         /// The `encodePrompt` tasks of the prompt and the negative prompt; their results name the embeddings.
@@ -97,10 +110,10 @@ public enum TaskPayload: Codable, Sendable, Hashable {
         public var sampling: Sampling
 
         public init(
-            method: Method, conditioning: UUID?, prompt: UUID, promptEmbedding: UUID, negativePromptEmbedding: UUID,
-            index: Int, seed: UInt64, sampling: Sampling
+            method: Method, conditioning: UUID? = nil, weights: UUID? = nil, prompt: UUID, promptEmbedding: UUID,
+            negativePromptEmbedding: UUID, index: Int, seed: UInt64, sampling: Sampling
         ) {
-            (self.method, self.conditioning, self.prompt) = (method, conditioning, prompt)
+            (self.method, self.conditioning, self.weights, self.prompt) = (method, conditioning, weights, prompt)
             (self.promptEmbedding, self.negativePromptEmbedding) = (promptEmbedding, negativePromptEmbedding)
             (self.index, self.seed, self.sampling) = (index, seed, sampling)
         }
@@ -121,15 +134,16 @@ public enum TaskPayload: Codable, Sendable, Hashable {
         switch self {
         case .encodePhoto, .encodePrompt: .encode
         case .aggregate: .aggregate
+        case .train: .train
         case .denoise: .denoise
         case .evaluate: .evaluate
         }
     }
 }
 
-/// What a finished encode, aggregate or denoise task made: the `result` column of `tasks`.
+/// What a finished task made: the `result` column of `tasks`.
 public struct TaskResult: Codable, Sendable, Hashable {
-    /// What was made, in the object store: a safetensors file (`embedding` or `tokens`) or a PNG.
+    /// What was made, in the object store: a safetensors file (`embedding`, `tokens` or weights) or a PNG.
     public var objectKey: String
     /// Hash of the weights that made it.
     public var model: String

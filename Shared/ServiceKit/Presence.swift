@@ -16,6 +16,7 @@ public final class Presence: Service, Sendable {
     private struct State {
         var activities: [UUID: String] = [:]
         var done = 0
+        var loaded: [String] = []
     }
 
     init(service: String, name: String?, database: Database, logger: Logger) {
@@ -29,6 +30,12 @@ public final class Presence: Service, Sendable {
     public func isWorking(on task: UUID, _ activity: String) {
         state.withLock { $0.activities[task] = activity }
     }
+
+    /// Says whose weights are loaded, by object key: their pictures come here first.
+    public func hasLoaded(_ keys: [String]) { state.withLock { $0.loaded = keys } }
+
+    /// See ``hasLoaded(_:)``.
+    var loaded: [String] { state.withLock { $0.loaded } }
 
     /// A task ended, well or badly.
     func ended(_ task: UUID, done: Bool) {
@@ -50,13 +57,14 @@ public final class Presence: Service, Sendable {
     }
 
     private func write(stopped: Bool) async {
-        let (activities, done) = state.withLock { ($0.activities.values.sorted(), $0.done) }
+        let (activities, done, loaded) = state.withLock { ($0.activities.values.sorted(), $0.done, $0.loaded) }
         do {
             try await database.heartbeat(
                 worker: name, service: service, host: ProcessInfo.processInfo.hostName,
                 pid: Int(ProcessInfo.processInfo.processIdentifier),
                 state: stopped ? "stopped" : activities.isEmpty ? "idle" : "working",
-                activity: activities.isEmpty ? nil : activities.joined(separator: "; "), tasksDone: done)
+                activity: activities.isEmpty ? nil : activities.joined(separator: "; "), tasksDone: done,
+                loaded: loaded)
         } catch {
             logger.warning("could not say that this worker lives", metadata: ["error": "\(error)"])
         }

@@ -19,6 +19,10 @@ public struct Settings: Sendable {
     public var ipAdapter: URL?
     /// `LIKENESS_THREADS`: threads to compute with; 0 stands for all cores.
     public var threads: Int
+    /// `LIKENESS_TRAINING`: folder of the states of training runs, best seen by all trainers.
+    public var training: URL
+    /// `LIKENESS_FINE_TUNED_MODELS`: people's own models that a denoiser keeps in memory.
+    public var fineTunedModels: Int
     /// `LIKENESS_LEASE_SECONDS`: how long a worker may be silent before its task is given to another.
     public var lease: Duration
     /// `LIKENESS_LOG_LEVEL`
@@ -56,6 +60,11 @@ public struct Settings: Sendable {
         models = URL(fileURLWithPath: config.string(forKey: "models", default: ".likeness/models/miniature"))
         ipAdapter = config.string(forKey: "ip.adapter").map { URL(fileURLWithPath: $0) }
         threads = try positive("threads", "LIKENESS_THREADS", 0)
+        training = URL(fileURLWithPath: config.string(forKey: "training", default: ".likeness/training"))
+        fineTunedModels = try positive("fine.tuned.models", "LIKENESS_FINE_TUNED_MODELS", 2)
+        guard fineTunedModels >= 1 else {
+            throw SettingsError("LIKENESS_FINE_TUNED_MODELS=0: a denoiser needs room for at least 1")
+        }
         let seconds = try positive("lease.seconds", "LIKENESS_LEASE_SECONDS", 30)
         guard seconds >= 1 else { throw SettingsError("LIKENESS_LEASE_SECONDS=0: must be at least 1") }
         lease = .seconds(seconds)

@@ -21,12 +21,19 @@ public struct Worker<H: Handler>: Service {
     private let resources: Resources
     private let stage: Stage
     private let concurrency: Int
+    private let prefersLoaded: Bool
     private let handler: H
     private let logger: Logger
 
-    /// - Parameter concurrency: tasks at once, which is also the prefetch: the broker sends no more than are worked on
-    public init(_ resources: Resources, stage: Stage, concurrency: Int = 1, handler: H) {
+    /// - Parameters:
+    ///   - concurrency: tasks at once, which is also the prefetch: the broker sends no more than are worked on
+    ///   - prefersLoaded: whether a message stands for any task of the stage, so that those come first whose weights
+    ///     this process has loaded (``Presence/hasLoaded(_:)``)
+    public init(
+        _ resources: Resources, stage: Stage, concurrency: Int = 1, prefersLoaded: Bool = false, handler: H
+    ) {
         (self.resources, self.stage, self.concurrency, self.handler) = (resources, stage, concurrency, handler)
+        self.prefersLoaded = prefersLoaded
         var logger = resources.logger
         logger[metadataKey: "worker"] = "\(resources.presence.name)"
         self.logger = logger
@@ -62,7 +69,8 @@ public struct Worker<H: Handler>: Service {
         }
         do {
             switch try await resources.database.claim(
-                task: message.task, worker: resources.presence.name, lease: resources.settings.lease)
+                task: message.task, worker: resources.presence.name, lease: resources.settings.lease,
+                loaded: prefersLoaded ? resources.presence.loaded : nil)
             {
             case .taken, .finished: break
             case .claimed(let claim): try await work(on: claim)

@@ -15,6 +15,12 @@ public struct PlannedTask: Sendable {
 
     /// The queue that it goes to.
     public var stage: Stage { payload.stage }
+
+    /// The train task whose weights it needs loaded.
+    var weights: UUID? {
+        guard case .denoise(let picture) = payload else { return nil }
+        return picture.weights
+    }
 }
 
 /// A job with all of its tasks, ready to be accepted.
@@ -154,11 +160,11 @@ extension Transaction {
         for (position, task) in tasks.enumerated() {
             try await query(
                 """
-                INSERT INTO tasks (id, job_id, stage, position, payload, state, pending, queued_at)
-                VALUES ($1, $2, $3, $4, $5::jsonb, $6, $7, CASE WHEN $7 = 0 THEN now() END)
+                INSERT INTO tasks (id, job_id, stage, position, payload, state, pending, weights, queued_at)
+                VALUES ($1, $2, $3, $4, $5::jsonb, $6, $7, $8, CASE WHEN $7 = 0 THEN now() END)
                 """,
                 task.id, job, task.stage.rawValue, position, try JSONEncoder.likeness.encode(task.payload),
-                task.dependsOn.isEmpty ? "queued" : "waiting", Set(task.dependsOn).count)
+                task.dependsOn.isEmpty ? "queued" : "waiting", Set(task.dependsOn).count, task.weights)
         }
         for task in tasks where !task.dependsOn.isEmpty {
             try await query(

@@ -15,7 +15,8 @@ extension Database {
     /// In order; a migration that has run is never edited, only followed by another. The SQL is compiled into the
     /// program, so that an executable needs nothing beside it.
     private static let migrations = [
-        Migration(version: 1, name: "initial", sql: PackageResources.v0001_initial_sql)
+        Migration(version: 1, name: "initial", sql: PackageResources.v0001_initial_sql),
+        Migration(version: 2, name: "fine-tuning", sql: PackageResources.v0002_fine_tuning_sql),
     ]
 
     /// Held while migrating; any number will do, as long as all processes use the same.

@@ -28,8 +28,17 @@ public enum ClaimOutcome: Sendable {
 
 extension Database {
     /// Claims a task for `worker`. One that used up its attempts is failed for good instead.
-    public func claim(task: UUID, worker: String, lease: Duration) async throws -> ClaimOutcome {
+    ///
+    /// - Parameter loaded: object keys of the weights that the worker has at hand. Given, `task` stands only for one task
+    ///   of its stage: see ``Transaction/bestTask(insteadOf:worker:loaded:)``.
+    public func claim(
+        task asked: UUID, worker: String, lease: Duration, loaded: [String]? = nil
+    ) async throws -> ClaimOutcome {
         try await transaction { transaction in
+            var task = asked
+            if let loaded {
+                task = try await transaction.bestTask(insteadOf: asked, worker: worker, loaded: loaded) ?? asked
+            }
             let claimed = try await transaction.query(
                 """
                 UPDATE tasks SET state = 'running', worker = $2, attempt = attempt + 1, started_at = now(),
@@ -120,7 +129,7 @@ extension Database {
                 claim.task, claim.worker, claim.attempt)
             if held.isEmpty { return false }
             if let retryAfter, claim.attempt < claim.maxAttempts {
-                try await transaction.requeue(claim.task, error: error)
+                try await transaction.requeue(claim.task, error: error, after: retryAfter)
                 try await transaction.enqueue(
                     TaskMessage(task: claim.task, job: claim.job, stage: claim.stage), after: retryAfter)
                 return true
@@ -180,6 +189,34 @@ extension Database {
 }
 
 extension Transaction {
+    /// Of the oldest queued tasks of a stage, one whose weights the worker has loaded; else one whose weights no other
+    /// living worker has; else the oldest. A task is overtaken only by those queued within two minutes of it, so that
+    /// nobody waits forever.
+    ///
+    /// Every message then stands for some task of its stage. There are as many messages as queued tasks, and each takes
+    /// one task out, so that none is left over, whichever order they are done in.
+    func bestTask(insteadOf task: UUID, worker: String, loaded: [String]) async throws -> UUID? {
+        try await query(
+            """
+            WITH oldest AS (
+                SELECT id FROM tasks
+                WHERE stage = (SELECT stage FROM tasks WHERE id = $1) AND state = 'queued' AND queued_at <= now()
+                ORDER BY queued_at, position LIMIT 256),
+            elsewhere AS (
+                SELECT unnest(loaded) AS key FROM workers
+                WHERE id <> $2 AND state <> 'stopped' AND seen_at > now() - interval '30 seconds')
+            SELECT t.id FROM tasks t LEFT JOIN tasks w ON w.id = t.weights
+            WHERE t.id IN (SELECT id FROM oldest) AND t.state = 'queued' AND t.attempt < t.max_attempts
+              AND t.queued_at <= interval '2 minutes' + (
+                  SELECT min(queued_at) FROM tasks WHERE id IN (SELECT id FROM oldest))
+            ORDER BY CASE WHEN w.result->>'object_key' = ANY($3::text[]) THEN 0
+                          WHEN w.result->>'object_key' IN (SELECT key FROM elsewhere) THEN 2 ELSE 1 END,
+                     t.queued_at, t.position
+            LIMIT 1 FOR NO KEY UPDATE OF t SKIP LOCKED
+            """, task, worker, loaded
+        ).first?.get("id")
+    }
+
     /// Tasks that waited for `task` have one thing less to wait for; those with nothing left are queued.
     func release(dependentsOf task: UUID) async throws {
         let rows = try await query(
@@ -250,12 +287,14 @@ extension Transaction {
             """, job)
     }
 
-    func requeue(_ task: UUID, error: String) async throws {
+    /// - Parameter after: when its message comes; until then no other message may stand for it
+    func requeue(_ task: UUID, error: String, after: Duration = .zero) async throws {
         try await query(
             """
-            UPDATE tasks SET state = 'queued', queued_at = now(), worker = NULL, lease_until = NULL, error = $2
+            UPDATE tasks SET state = 'queued', queued_at = now() + $3::float8 * interval '1 second', worker = NULL,
+                             lease_until = NULL, error = $2
             WHERE id = $1
-            """, task, error)
+            """, task, error, after / .seconds(1))
     }
 
     func giveUp(_ task: UUID, job: UUID, attempts: Int, last error: String?) async throws {

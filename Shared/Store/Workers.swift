@@ -12,18 +12,19 @@ public struct StageStatus: Sendable {
 }
 
 extension Database {
-    /// Says that a process is alive and what it does.
+    /// Says that a process is alive, what it does, and the object keys of the weights it has loaded.
     public func heartbeat(
-        worker: String, service: String, host: String, pid: Int, state: String, activity: String?, tasksDone: Int
+        worker: String, service: String, host: String, pid: Int, state: String, activity: String?, tasksDone: Int,
+        loaded: [String] = []
     ) async throws {
         try await query(
             """
-            INSERT INTO workers (id, service, host, pid, state, activity, tasks_done)
-            VALUES ($1, $2, $3, $4, $5, $6, $7)
+            INSERT INTO workers (id, service, host, pid, state, activity, tasks_done, loaded)
+            VALUES ($1, $2, $3, $4, $5, $6, $7, $8::text[])
             ON CONFLICT (id) DO UPDATE SET state = excluded.state, activity = excluded.activity,
-                tasks_done = excluded.tasks_done, seen_at = now()
+                tasks_done = excluded.tasks_done, loaded = excluded.loaded, seen_at = now()
             """,
-            worker, service, host, pid, state, activity, tasksDone)
+            worker, service, host, pid, state, activity, tasksDone, loaded)
     }
 
     /// Processes seen in the last day. One that says nothing for 30 s and did not say that it stopped is `lost`.
@@ -50,7 +51,7 @@ extension Database {
             """
             SELECT stage, count(*) FILTER (WHERE state = 'queued') AS queued,
                    count(*) FILTER (WHERE state = 'running') AS running,
-                   extract(epoch FROM now() - min(queued_at) FILTER (WHERE state = 'queued')) AS oldest,
+                   greatest(extract(epoch FROM now() - min(queued_at) FILTER (WHERE state = 'queued')), 0) AS oldest,
                    count(*) FILTER (WHERE state = 'done' AND finished_at > now() - interval '1 minute') AS per_minute
             FROM tasks
             WHERE state IN ('queued', 'running') OR state = 'done' AND finished_at > now() - interval '1 minute'

@@ -18,10 +18,8 @@ public struct StudySettings: Codable, Sendable, Equatable {
     public var steps = 25
     public var guidanceScale: Float = 3
     public var ipAdapterScale: Float = 1
-    /// How the person is fine-tuned; its `rank` is set for LoRA.
+    /// How the person is fine-tuned.
     public var dreamBooth = DreamBoothSettings()
-    public var loraRank = 8
-    public var loraLearningRate: Float = 2e-3
     /// Methods to leave out.
     public var without: [String] = []
 

@@ -1,6 +1,6 @@
 internal import CLIP
 public import Checkpoint
-internal import Diffusion
+public import Diffusion
 public import Foundation
 public import ImageIO
 public import ModelFolder
@@ -25,8 +25,27 @@ public struct DreamBoothSettings: Codable, Sendable, Equatable {
     public var rank: Int?
     public var seed: UInt64 = 0
 
+    /// Learning rate and rank of LoRA training.
+    public var loraLearningRate: Float = 2e-3
+    public var loraRank = 8
+
     /// For the miniature.
     public init() {}
+
+    /// For a model of this kind: the miniature's, or for Stable Diffusion 1.5 those that diffusers' train_dreambooth and
+    /// train_dreambooth_lora name for training on people.
+    public init(for config: UNetConfig) {
+        guard config.crossAttentionDim >= 768 else { return }
+        (maxTrainSteps, learningRate, trainBatchSize, numClassImages) = (800, 2e-6, 2, 200)
+        (loraLearningRate, loraRank) = (1e-4, 4)
+    }
+
+    /// The same for low-rank changes only.
+    public var lowRank: DreamBoothSettings {
+        var settings = self
+        (settings.rank, settings.learningRate) = (loraRank, loraLearningRate)
+        return settings
+    }
 
     /// What the person is called in a prompt, "sks person".
     public var subject: String { "\(identifier) \(classNoun)" }
@@ -46,14 +65,32 @@ public struct DreamBooth: Sendable {
         (self.folder, self.settings) = (folder, settings)
     }
 
-    /// The class pictures: what the unchanged model draws for the class prompt. The same for every person.
-    public func classPictures(onPicture: (Int) throws -> Void = { _ in }) throws -> [RGBImage] {
+    /// The class pictures: what the unchanged model draws for the class prompt. The same for every person, so they are
+    /// made once and kept as PNG.
+    ///
+    /// - Parameter onPicture: told the number of each picture that has to be made
+    public func classPictures(keptIn cache: URL, onPicture: (Int) throws -> Void = { _ in }) throws -> [RGBImage] {
+        let home = cache.appendingPathComponent(String(try folder.pictureHash().prefix(16)))
+        try FileManager.default.createDirectory(at: home, withIntermediateDirectories: true)
+        var draw: ((Int) throws -> RGBImage)?
+        return try (0..<settings.numClassImages).map { i in
+            let file = home.appendingPathComponent("\(settings.classNoun)-\(settings.seed)-\(i).png")
+            if let known = try? ImageFile.decode(Data(contentsOf: file)) { return known.rgb }
+            try onPicture(i)
+            let pipeline = try draw ?? classPicturePipeline()
+            draw = pipeline
+            let picture = try pipeline(i)
+            try picture.pngData().write(to: file, options: .atomic)
+            return picture
+        }
+    }
+
+    private func classPicturePipeline() throws -> (Int) throws -> RGBImage {
         let pipeline = try PicturePipeline(folder)
         let (text, tokenizer) = (try folder.text(), try folder.tokenizer())
         let states = text([tokenizer(settings.classPrompt).ids, tokenizer("").ids]).lastHiddenState
-        return try (0..<settings.numClassImages).map { i in
-            try onPicture(i)
-            return try pipeline(
+        return { i in
+            try pipeline(
                 .init(steps: 20, guidanceScale: 2), seed: settings.seed &+ UInt64(i),
                 .init(prompt: states[0], negativePrompt: states[1]))
         }
@@ -100,7 +137,9 @@ public struct DreamBooth: Sendable {
         encoder.outputFormatting = [.sortedKeys]
         var loop = TrainingLoop(
             name: name, optimizer: optimizer, steps: settings.maxTrainSteps, folder: state,
-            fingerprint: "dreambooth \(String(decoding: try encoder.encode(settings), as: UTF8.self))")
+            fingerprint:
+                "dreambooth of \(try folder.pictureHash()) \(String(decoding: try encoder.encode(settings), as: UTF8.self))"
+        )
         loop.checkpointingSteps = 50
         return try loop.run(objective, report: report)
     }

@@ -1,0 +1,75 @@
+import Checkpoint
+import Contracts
+import Crypto
+import Foundation
+import ImageIO
+import ModelFolder
+import Training
+
+/// DreamBooth as the queue asks for it: settings that suit the model, states and class pictures in a folder of runs.
+struct FineTuner: Sendable {
+    private let folder: PipelineFolder
+    private let runs: URL
+    private let modelHash: String
+    private let base: DreamBoothSettings
+
+    /// What happens while weights are made.
+    enum Event: Sendable {
+        /// A picture of the class is made, of so many.
+        case classPicture(Int, of: Int)
+        case progress(TrainingProgress)
+
+        func inWords(_ method: Contracts.Method) -> String {
+            switch self {
+            case .classPicture(let number, let count):
+                "\(method.rawValue) class picture \(number + 1) of \(count)"
+            case .progress(let p):
+                "\(method.rawValue) step \(p.step) of \(p.steps), "
+                    + String(format: "loss %.4f, %.0f s left", p.loss, p.secondsLeft)
+            }
+        }
+    }
+
+    init(_ folder: PipelineFolder, runs: URL) throws {
+        (self.folder, self.runs) = (folder, runs)
+        modelHash = try folder.pictureHash()
+        base = .init(for: try folder.unetConfig())
+    }
+
+    private func settings(_ method: Contracts.Method) -> DreamBoothSettings {
+        var settings = method == .dreamboothLoRA ? base.lowRank : base
+        (settings.identifier, settings.classNoun) = (SubjectPrompt.identifier, SubjectPrompt.classNoun)
+        return settings
+    }
+
+    /// Names the exact weights: a hash of the model, the settings and the photos in their order.
+    func recipe(_ method: Contracts.Method, photos: [String]) throws -> String {
+        let settings = String(decoding: try JSONEncoder.likeness.encode(settings(method)), as: UTF8.self)
+        let text = ([modelHash, settings] + photos).joined(separator: "\n")
+        return SHA256.hash(data: Data(text.utf8)).map { String(format: "%02x", $0) }.joined()
+    }
+
+    /// Trains, or goes on with what was begun.
+    ///
+    /// - Returns: a safetensors file in half precision
+    func callAsFunction(
+        _ method: Contracts.Method, _ photos: [RGBImage], recipe: String, report: (Event) throws -> Void
+    ) throws -> Data {
+        let settings = settings(method)
+        let booth = DreamBooth(folder, settings)
+        let classPictures = try booth.classPictures(
+            keptIn: runs.appendingPathComponent("class-pictures")
+        ) {
+            try report(.classPicture($0, of: settings.numClassImages))
+        }
+        let weights = try booth.train(
+            photos, classPictures: classPictures, state: run(recipe), name: method.rawValue
+        ) { try report(.progress($0)) }
+        return try SafetensorsWriter.data(weights, metadata: ["recipe": recipe, "method": method.rawValue], half: true)
+    }
+
+    /// Removes a run's state.
+    func forget(_ recipe: String) { try? FileManager.default.removeItem(at: run(recipe)) }
+
+    private func run(_ recipe: String) -> URL { runs.appendingPathComponent(recipe) }
+}

@@ -1,0 +1,50 @@
+internal import Checkpoint
+public import Diffusion
+public import TensorEngine
+
+extension PipelineFolder {
+    /// The folder's UNet with a person's own weights in it.
+    ///
+    /// - Parameter weights: whole tensors under the UNet's keys, or LoRA's A and B under peft's
+    /// - Throws: `CheckpointError` for weights of another model
+    public func unet(fineTunedBy weights: [String: Tensor]) throws -> UNet2DConditionModel {
+        let base = try unetSource()
+        for (name, tensor) in weights {
+            guard let changed = Changed.target(of: name), let shape = base.shape(of: changed) else {
+                throw CheckpointError("\(base.description) has no \(name): these weights were trained on another model")
+            }
+            guard changed != name || shape == tensor.shape else {
+                throw CheckpointError(
+                    "\(name) is \(tensor.shape), \(base.description) has \(shape): these weights were trained on another "
+                        + "model")
+            }
+        }
+        return try UNet2DConditionModel(Weights(Changed(base: base, weights: weights)), unetConfig())
+    }
+}
+
+/// A base with whole tensors replaced, or changed by B A where `weights` has peft's names.
+private struct Changed: TensorSource {
+    let base: any TensorSource
+    let weights: [String: Tensor]
+
+    var description: String { base.description }
+    var names: [String] { base.names }
+    func shape(of name: String) -> [Int]? { base.shape(of: name) }
+
+    func tensor(_ name: String) throws -> Tensor {
+        if let whole = weights[name] { return whole }
+        let module = Self.prefix + name.dropLast(".weight".count)
+        guard let a = weights[module + Self.a], let b = weights[module + Self.b] else { return try base.tensor(name) }
+        return try base.tensor(name) + b.linear(a.transposed())
+    }
+
+    private static let (prefix, a, b) = ("unet.", ".lora_A.weight", ".lora_B.weight")
+
+    /// The base's tensor that a tensor of this name replaces or changes.
+    static func target(of name: String) -> String? {
+        guard name.hasPrefix(prefix) else { return name }
+        guard name.hasSuffix(a) || name.hasSuffix(b) else { return nil }
+        return name.dropFirst(prefix.count).dropLast(a.count) + ".weight"
+    }
+}
