@@ -7,7 +7,8 @@ import TensorEngine
 /// `likeness bench`: speed and memory of the engine, as figures of this machine.
 struct BenchCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "bench", abstract: "Measures the engine on this machine.", subcommands: [UNet.self])
+        commandName: "bench", abstract: "Measures the engine on this machine.",
+        subcommands: [UNet.self, TrainStep.self])
 
     /// `likeness bench unet`: one denoising step with random weights.
     struct UNet: ParsableCommand {
@@ -83,7 +84,7 @@ struct BenchCommand: ParsableCommand {
             print(try json ? report.json() : report.text())
         }
 
-        private static func peakMemoryGB() -> Double {
+        static func peakMemoryGB() -> Double {
             var usage = rusage()
             getrusage(__rusage_who_t(RUSAGE_SELF.rawValue), &usage)
             return Double(usage.ru_maxrss) * 1024 / 1e9

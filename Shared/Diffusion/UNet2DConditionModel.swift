@@ -15,6 +15,9 @@ public struct UNet2DConditionModel: Sendable {
     let midBlock: MidBlock
     let upBlocks: [UpBlock]
     let convNormOut: GroupNorm
+    /// Trade time for memory when training: layers' insides are computed again in the backward pass (diffusers
+    /// `enable_gradient_checkpointing`). Gradients are the same.
+    public var gradientCheckpointing = false
 
     /// Takes all of a UNet's tensors.
     public init(_ w: Weights, _ config: UNetConfig) throws {
@@ -105,7 +108,9 @@ public struct UNet2DConditionModel: Sendable {
         let time = timeEmbedding.linear2(timeEmbedding.linear1(projected, activation: .silu))
         observe?("time_proj", projected)
         observe?("time_embedding", time)
-        let pass = UNetPass(time: time.activated(.silu), conditioning: conditioning, observe: observe)
+        let pass = UNetPass(
+            time: time.activated(.silu), conditioning: conditioning, checkpoints: gradientCheckpointing,
+            observe: observe)
 
         // 2. pre-process
         var x = pass.observed("conv_in", convIn(sample))

@@ -7,12 +7,21 @@ struct UNetPass {
     /// silu of the time embedding [N, T].
     let time: Tensor
     let conditioning: Conditioning
+    /// Whether layers are computed again in the backward pass instead of being kept.
+    var checkpoints = false
     /// Told every module's output, by name; for golden tests.
     let observe: ((String, Tensor) -> Void)?
 
     func observed(_ name: String, _ x: Tensor) -> Tensor {
         observe?(name, x)
         return x
+    }
+
+    /// A layer's output; with gradient checkpointing only its input is kept for the backward pass.
+    func layer(_ x: Tensor, _ body: @escaping @Sendable (Tensor, UNetPass) -> Tensor) -> Tensor {
+        guard checkpoints else { return body(x, self) }
+        let (time, conditioning) = (time, conditioning)
+        return .checkpointed([x]) { body($0[0], UNetPass(time: time, conditioning: conditioning, observe: nil)) }
     }
 }
 
@@ -52,8 +61,8 @@ struct DownBlock: Sendable {
     func callAsFunction(_ x: Tensor, _ skips: inout [Tensor], _ pass: UNetPass) -> Tensor {
         var x = x
         for (j, resnet) in resnets.enumerated() {
-            x = pass.observed(resnet.name, resnet(x, time: pass.time))
-            if !attentions.isEmpty { x = attentions[j](x, pass) }
+            x = pass.observed(resnet.name, pass.layer(x) { resnet($0, time: $1.time) })
+            if !attentions.isEmpty { x = pass.layer(x, attentions[j].callAsFunction) }
             skips.append(x)
         }
         if let downsampler {
@@ -81,8 +90,9 @@ struct MidBlock: Sendable {
     }
 
     func callAsFunction(_ x: Tensor, _ pass: UNetPass) -> Tensor {
-        let h = attention(resnets[0](x, time: pass.time), pass)
-        return pass.observed(name, resnets[1](h, time: pass.time))
+        let (first, last) = (resnets[0], resnets[1])
+        let h = pass.layer(pass.layer(x) { first($0, time: $1.time) }, attention.callAsFunction)
+        return pass.observed(name, pass.layer(h) { last($0, time: $1.time) })
     }
 }
 
@@ -119,8 +129,8 @@ struct UpBlock: Sendable {
     func callAsFunction(_ x: Tensor, _ skips: inout [Tensor], _ pass: UNetPass) -> Tensor {
         var x = x
         for (j, resnet) in resnets.enumerated() {
-            x = resnet(.concatenated(x, skips.removeLast()), time: pass.time)
-            if !attentions.isEmpty { x = attentions[j](x, pass) }
+            x = pass.layer(.concatenated(x, skips.removeLast())) { resnet($0, time: $1.time) }
+            if !attentions.isEmpty { x = pass.layer(x, attentions[j].callAsFunction) }
         }
         // Sides that eight does not divide: grow to the next skip's size, as diffusers' forward_upsample_size does.
         if let upsampler { x = upsampler(x, to: skips.last.map { ($0.shape[1], $0.shape[2]) }) }

@@ -13,6 +13,13 @@ public enum Miniature {
     /// Name of the file that says, in words, that the folder's weights are random.
     static let marker = "RANDOM_WEIGHTS.txt"
 
+    /// Takes away what says that a folder's weights are random.
+    public static func markTrained(_ url: URL) throws {
+        let file = url.appendingPathComponent(marker)
+        guard FileManager.default.fileExists(atPath: file.path) else { return }
+        try FileManager.default.removeItem(at: file)
+    }
+
     /// Writes the folder, whole or not at all. A folder that is already there is left as it is.
     ///
     /// - Parameter captions: text that the tokenizer's vocabulary is learned from

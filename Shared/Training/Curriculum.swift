@@ -135,6 +135,17 @@ public struct Curriculum: Sendable {
         case .ipAdapter: try trainAdapter(report)
         case .selfAttention: try trainSelfAttention(report)
         }
+        try record(stage)
+    }
+
+    /// Puts the settings, and the log of a stage that has ended, beside the weights: what they were made with.
+    private func record(_ stage: TrainingStage) throws {
+        let home = modelURL.appendingPathComponent("training")
+        try FileManager.default.createDirectory(at: home, withIntermediateDirectories: true)
+        try save(settings, "training/settings.json")
+        let log = try Data(contentsOf: loop(stage).logURL)
+        try log.write(to: home.appendingPathComponent("\(stage.rawValue).log.jsonl"), options: .atomic)
+        if stage == TrainingStage.allCases.last { try Miniature.markTrained(modelURL) }
     }
 
     /// The log of a stage so far.
@@ -142,14 +153,22 @@ public struct Curriculum: Sendable {
 
     private typealias Report = (TrainingProgress) throws -> Void
 
-    private func loop(_ stage: TrainingStage) throws -> TrainingLoop {
-        let encoder = JSONEncoder()
-        encoder.outputFormatting = [.sortedKeys]
-        let settings = String(decoding: try encoder.encode(settings), as: UTF8.self)
-        return TrainingLoop(
-            name: stage.rawValue, optimizer: self.settings.optimizer(stage),
-            steps: self.settings.steps[stage.rawValue] ?? 0, folder: stateURL,
-            fingerprint: "\(stage.rawValue) \(settings) \(peopleFolder.lastPathComponent)")
+    private func loop(_ stage: TrainingStage) -> TrainingLoop {
+        TrainingLoop(
+            name: stage.rawValue, optimizer: settings.optimizer(stage), steps: settings.steps[stage.rawValue] ?? 0,
+            folder: stateURL, fingerprint: fingerprint(stage))
+    }
+
+    /// What a stage's result depends on besides the stages before it: other stages' settings may change without it.
+    private func fingerprint(_ stage: TrainingStage) -> String {
+        let data =
+            stage == .selfAttention
+            ? "\(settings.people) people of \(settings.photos) photos in \(peopleFolder.lastPathComponent), "
+                + "readout \(settings.readout)"
+            : "\(settings.pretrainingPeople) people of \(settings.pretrainingPhotos) photos"
+        let rate = settings.learningRate[stage.rawValue] ?? 0
+        return "\(stage.rawValue): \(settings.steps[stage.rawValue] ?? 0) updates of \(batch(stage)) at \(rate), seed "
+            + "\(settings.seed), \(data)"
     }
 
     private func batch(_ stage: TrainingStage) -> Int { settings.batchSize[stage.rawValue] ?? 32 }

@@ -63,7 +63,7 @@ public struct TrainingLoop: Sendable {
     }
 
     private var stateURL: URL { folder.appendingPathComponent("\(name).state.safetensors") }
-    private var logURL: URL { folder.appendingPathComponent("\(name).log.jsonl") }
+    var logURL: URL { folder.appendingPathComponent("\(name).log.jsonl") }
 
     /// Trains from the last state, or from the start.
     ///
