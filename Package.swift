@@ -163,6 +163,7 @@ let package = Package(
         tests("ContractsTests", ["Contracts"]),
         tests("StoreTests", ["Store", "Contracts", logging]),
         tests("MessagingTests", ["Messaging", "Contracts", "TestSupport", logging]),
+        tests("GatewayTests", ["gateway", "ImageIO", "Store", "Contracts", "TestSupport", logging]),
         tests("ArchitectureTests", []),
         tests("EndToEndTests", ["TestSupport"]),
     ],
