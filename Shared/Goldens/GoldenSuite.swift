@@ -42,6 +42,7 @@ public enum GoldenSuite {
         "schedulers": checkSchedulers,
         "pipeline": checkPipeline,
         "metrics": checkMetrics,
+        "inception_formula": checkInception,
         "images": checkImages,
         "lora": checkLoRA,
         "training_ip": checkTrainingIP,
