@@ -19,7 +19,9 @@ struct EvaluateHandler: Handler {
             throw PermanentFailure("the job has no pictures to score: all of them failed")
         }
         let photos = Scorer.Photos(
-            references: try await images(evaluation.references), unseen: try await images(evaluation.unseen))
+            references: try await images(database.photos(evaluation.references)),
+            unseen: try await images(database.photos(evaluation.unseen)),
+            ofOthers: try await images(database.photosOfOthers(than: claim.job)))
         var rows: [(method: Method, seconds: Double, pictures: [RGBImage])] = []
         for method in Method.allCases {
             let made = results.pictures.filter { $0.method == method }
@@ -49,10 +51,9 @@ struct EvaluateHandler: Handler {
         }
     }
 
-    /// The photos that are still there.
-    private func images(_ ids: [UUID]) async throws -> [RGBImage] {
+    private func images(_ photos: [PhotoRow]) async throws -> [RGBImage] {
         var images: [RGBImage] = []
-        for photo in try await database.photos(ids) {
+        for photo in photos {
             images.append(try ImageFile.decode(try await objects.get(photo.objectKey)).overWhite)
         }
         return images

@@ -24,6 +24,8 @@ struct Scorer: Sendable {
         var references: [RGBImage]
         /// Never given to any method.
         var unseen: [RGBImage]
+        /// Of other people: how similar strangers are.
+        var ofOthers: [RGBImage]
     }
 
     /// FID, IS and identity similarity of one method's pictures.
@@ -60,16 +62,34 @@ struct Scorer: Sendable {
             } else {
                 let made = try run(identity, pictures).features
                 let real = try run(identity, photos.unseen).features
-                let similarities = made.flatMap { a in real.map { b in cosineSimilarity(a, b) } }
                 metrics.append(
                     metric(
-                        .identitySimilarity, similarities.reduce(0, +) / Double(max(similarities.count, 1)),
-                        "to \(real.count) unseen photos"))
+                        .identitySimilarity, Self.meanCosine(made, real),
+                        "to \(real.count) unseen photos; " + (try yardstick(identity, real, photos))))
             }
         } else {
             metrics.append(metric(.identitySimilarity, nil, missing))
         }
         return metrics
+    }
+
+    /// What the person's real photos and those of others reach by the same measure.
+    private func yardstick(
+        _ identity: EvaluationNetwork, _ unseen: [[Double]], _ photos: Photos
+    ) throws -> String {
+        let own = try run(identity, photos.references).features
+        var words = String(format: "the person's other photos reach %.3f", Self.meanCosine(own, unseen))
+        if !photos.ofOthers.isEmpty {
+            let others = try run(identity, photos.ofOthers).features
+            words += String(
+                format: ", photos of %d other people %.3f", photos.ofOthers.count, Self.meanCosine(others, unseen))
+        }
+        return words
+    }
+
+    private static func meanCosine(_ a: [[Double]], _ b: [[Double]]) -> Double {
+        let all = a.flatMap { a in b.map { cosineSimilarity(a, $0) } }
+        return all.reduce(0, +) / Double(max(all.count, 1))
     }
 
     private func run(

@@ -57,7 +57,7 @@ public struct Settings: Sendable {
             "postgres.url", "LIKENESS_POSTGRES_URL", "postgresql://likeness@127.0.0.1:5432/likeness")
         queuePrefix = config.string(forKey: "queue.prefix", default: "likeness")
         objects = URL(fileURLWithPath: config.string(forKey: "objects", default: ".likeness/objects"))
-        models = URL(fileURLWithPath: config.string(forKey: "models", default: ".likeness/models/miniature"))
+        models = URL(fileURLWithPath: config.string(forKey: "models", default: "deploy/miniature"))
         ipAdapter = config.string(forKey: "ip.adapter").map { URL(fileURLWithPath: $0) }
         threads = try positive("threads", "LIKENESS_THREADS", 0)
         training = URL(fileURLWithPath: config.string(forKey: "training", default: ".likeness/training"))

@@ -141,6 +141,17 @@ extension Database {
         ).map(Self.photo)
     }
 
+    /// A photo of each of so many people other than the job's, for the similarity that strangers have.
+    public func photosOfOthers(than job: UUID, limit: Int = 20) async throws -> [PhotoRow] {
+        try await query(
+            """
+            SELECT p.* FROM people o CROSS JOIN LATERAL (
+                SELECT * FROM photos WHERE person_id = o.id ORDER BY position LIMIT 1) p
+            WHERE o.id <> (SELECT person_id FROM jobs WHERE id = $1) ORDER BY o.created_at, o.id LIMIT $2
+            """, job, limit
+        ).map(Self.photo)
+    }
+
     private static func photo(_ row: Row) throws -> PhotoRow {
         PhotoRow(
             id: try row.get("id"), person: try row.get("person_id"), position: try row.get("position"),
