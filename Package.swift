@@ -156,7 +156,7 @@ let package = Package(
         tests("TrainingTests", ["Training", "RenderedPeople", "Diffusion", "Checkpoint", "TensorEngine"]),
         .target(name: "TestSupport", path: "Tests/Support", swiftSettings: strict),
         tests("TensorEngineTests", ["TensorEngine"]),
-        tests("CheckpointTests", ["Checkpoint", "TensorEngine"]),
+        tests("CheckpointTests", ["Checkpoint", "TensorEngine"], resources: [.copy("Fixtures")]),
         tests("IPAdapterTests", ["IPAdapter", "TensorEngine"]),
         tests("ModelFolderTests", ["ModelFolder", "CLIP", "Diffusion", "IPAdapter", "Checkpoint", "TensorEngine"]),
         tests("GoldensTests", ["Goldens"]),

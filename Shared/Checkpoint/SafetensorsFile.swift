@@ -1,4 +1,3 @@
-internal import CKernels
 public import Foundation
 public import TensorEngine
 
@@ -104,8 +103,6 @@ public struct SafetensorsFile: TensorSource {
         metadata = table["__metadata__"] as? [String: String] ?? [:]
     }
 
-    private var data: UnsafeRawBufferPointer { UnsafeRawBufferPointer(rebasing: file.bytes[start...]) }
-
     /// Names of all tensors.
     public var names: [String] { Array(entries.keys) }
 
@@ -113,63 +110,23 @@ public struct SafetensorsFile: TensorSource {
     public func shape(of name: String) -> [Int]? { entries[name]?.shape }
 
     /// The floats of `name`.
-    public func tensor(_ name: String) throws -> Tensor {
-        let entry = try entry(name)
-        let bytes = UnsafeRawBufferPointer(rebasing: data[entry.range])
-        guard let base = bytes.baseAddress else { return .zeros(entry.shape) }
-        switch entry.dtype {
-        case .f32 where UInt(bitPattern: base) % 4 == 0:
-            let count = entry.range.count / 4
-            return Tensor(
-                borrowing: base.bindMemory(to: Float.self, capacity: count), shape: entry.shape, owner: file)
-        case .f16, .bf16:
-            let kernel = entry.dtype == .f16 ? lk_half_to_float : lk_bfloat_to_float
-            return Tensor(shape: entry.shape, longLived: true) { out in
-                if UInt(bitPattern: base) % 2 == 0 {
-                    kernel(out.baseAddress, base.assumingMemoryBound(to: UInt16.self), out.count)
-                } else {
-                    let aligned = (0..<out.count).map { bytes.loadUnaligned(fromByteOffset: $0 * 2, as: UInt16.self) }
-                    kernel(out.baseAddress, aligned, out.count)
-                }
-            }
-        default:
-            let numbers: [Float] = try doubles(name).map { Float($0) }
-            return Tensor(numbers, shape: entry.shape)
-        }
-    }
+    public func tensor(_ name: String) throws -> Tensor { try stored(name).tensor() }
 
     /// The numbers of `name`, whatever its format, as doubles in row-major order.
-    public func doubles(_ name: String) throws -> [Double] {
-        let entry = try entry(name)
-        let bytes = UnsafeRawBufferPointer(rebasing: data[entry.range])
-        func read<T>(_ type: T.Type, _ convert: (T) -> Double) -> [Double] {
-            (0..<bytes.count / MemoryLayout<T>.size).map {
-                convert(bytes.loadUnaligned(fromByteOffset: $0 * MemoryLayout<T>.size, as: T.self))
-            }
-        }
-        switch entry.dtype {
-        case .f64: return read(Double.self) { $0 }
-        case .f32: return read(Float.self) { Double($0) }
-        case .f16, .bf16: return try tensor(name).scalars.map(Double.init)
-        case .i64: return read(Int64.self) { Double($0) }
-        case .i32: return read(Int32.self) { Double($0) }
-        case .i16: return read(Int16.self) { Double($0) }
-        case .i8: return read(Int8.self) { Double($0) }
-        case .u8, .bool: return read(UInt8.self) { Double($0) }
-        }
-    }
+    public func doubles(_ name: String) throws -> [Double] { try stored(name).doubles() }
 
     /// The bytes of a U8 tensor.
     public func bytes(_ name: String) throws -> [UInt8] {
-        let entry = try entry(name)
-        guard entry.dtype == .u8 || entry.dtype == .bool else {
-            throw CheckpointError("\(description): \(name) is \(entry.dtype.rawValue), not U8")
+        let stored = try stored(name)
+        guard stored.dtype == .u8 || stored.dtype == .bool else {
+            throw CheckpointError("\(description): \(name) is \(stored.dtype.rawValue), not U8")
         }
-        return Array(data[entry.range])
+        return Array(file.bytes[stored.range])
     }
 
-    private func entry(_ name: String) throws -> Entry {
+    private func stored(_ name: String) throws -> StoredTensor {
         guard let entry = entries[name] else { throw CheckpointError("\(description): has no tensor \(name)") }
-        return entry
+        let range = start + entry.range.lowerBound..<start + entry.range.upperBound
+        return StoredTensor(file: file, dtype: entry.dtype, shape: entry.shape, range: range)
     }
 }

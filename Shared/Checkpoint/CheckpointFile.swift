@@ -1,0 +1,55 @@
+public import Foundation
+public import TensorEngine
+
+/// A checkpoint in whichever form it lies: safetensors or torch, told by its first bytes; one file or several.
+public enum CheckpointFile {
+    /// Opens one file.
+    public static func open(_ url: URL) throws -> any TensorSource {
+        let file = try CheckpointBytes(url)
+        if TorchFile.isRecognised(file.bytes) { return try TorchFile(file, description: url.path) }
+        return try SafetensorsFile(url)
+    }
+
+    /// Opens the parts that an index file names (`*.safetensors.index.json`, `*.bin.index.json`).
+    public static func open(index url: URL) throws -> any TensorSource { try ShardedCheckpoint(index: url) }
+}
+
+/// Several files that hold one model's tensors (transformers' and diffusers' sharded checkpoints).
+struct ShardedCheckpoint: TensorSource {
+    let description: String
+    private let places: [String: any TensorSource]
+
+    private struct Index: Decodable {
+        var weight_map: [String: String]
+    }
+
+    init(index url: URL) throws {
+        description = url.path
+        let index: Index
+        do { index = try JSONDecoder().decode(Index.self, from: Data(contentsOf: url)) } catch {
+            throw CheckpointError("\(url.path): is no index of a checkpoint (it has no weight_map); download it again")
+        }
+        let folder = url.deletingLastPathComponent()
+        var files: [String: any TensorSource] = [:]
+        var places: [String: any TensorSource] = [:]
+        for (name, file) in index.weight_map {
+            guard !file.contains("/"), file != ".." else {
+                throw CheckpointError("\(url.path): names the file \(file), which is not beside it")
+            }
+            let source = try files[file] ?? CheckpointFile.open(folder.appendingPathComponent(file))
+            files[file] = source
+            guard source.shape(of: name) != nil else {
+                throw CheckpointError("\(url.path): \(name) is not in \(file); the parts are of different checkpoints")
+            }
+            places[name] = source
+        }
+        self.places = places
+    }
+
+    var names: [String] { Array(places.keys) }
+    func shape(of name: String) -> [Int]? { places[name]?.shape(of: name) }
+    func tensor(_ name: String) throws -> Tensor {
+        guard let place = places[name] else { throw CheckpointError("\(description): has no tensor \(name)") }
+        return try place.tensor(name)
+    }
+}
