@@ -158,7 +158,9 @@ let package = Package(
         tests("TensorEngineTests", ["TensorEngine"]),
         tests("CheckpointTests", ["Checkpoint", "TensorEngine"], resources: [.copy("Fixtures")]),
         tests("IPAdapterTests", ["IPAdapter", "TensorEngine"]),
-        tests("ModelFolderTests", ["ModelFolder", "CLIP", "Diffusion", "IPAdapter", "Checkpoint", "TensorEngine"]),
+        tests(
+            "ModelFolderTests", ["ModelFolder", "CLIP", "Diffusion", "IPAdapter", "Checkpoint", "TensorEngine"],
+            resources: [.copy("Fixtures")]),
         tests("GoldensTests", ["Goldens"]),
         tests("ContractsTests", ["Contracts"]),
         tests("StoreTests", ["Store", "Contracts", logging]),

@@ -30,6 +30,13 @@ public struct CLIPTextConfig: Codable, Sendable, CLIPTowerConfig {
     /// transformers' defaults.
     public init() {}
 
+    /// CLIP ViT-L/14's text tower, as in Stable Diffusion 1.5.
+    public static let sd15: CLIPTextConfig = {
+        var config = CLIPTextConfig()
+        (config.hiddenSize, config.intermediateSize, config.numAttentionHeads) = (768, 3072, 12)
+        return config
+    }()
+
     /// Keys that are absent keep their default; others are ignored.
     public init(from decoder: any Decoder) throws {
         let c = try decoder.container(keyedBy: CodingKeys.self)

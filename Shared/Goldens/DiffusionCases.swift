@@ -116,7 +116,7 @@ extension GoldenSuite {
             states, adapter: adapter.conditioned(on: tokens, scale: Float(try golden.number("ip_adapter_scale"))))
         let sampler = Sampler(
             unet: unet, conditioning: conditioning, rows: 2, guidanceScale: Float(try golden.number("guidance_scale")))
-        let scheduler = try makeScheduler(.ddim, config: sd15Schedule, steps: Int(golden.number("steps")))
+        let scheduler = try makeScheduler(.ddim, config: .stableDiffusion15, steps: Int(golden.number("steps")))
 
         var latents: [Tensor] = []
         let noise = try golden.tensor("in.noise").channelsLast()
@@ -132,16 +132,5 @@ extension GoldenSuite {
 
     static func loadUNet(_ golden: GoldenCase) throws -> UNet2DConditionModel {
         try UNet2DConditionModel(golden.weights(), golden.config(UNetConfig.self))
-    }
-
-    /// Stable Diffusion 1.5's scheduler_config.json, which the goldens use throughout.
-    private static var sd15Schedule: SchedulerConfig {
-        get throws {
-            let json = """
-                {"beta_start": 0.00085, "beta_end": 0.012, "beta_schedule": "scaled_linear", "steps_offset": 1,
-                 "num_train_timesteps": 1000, "set_alpha_to_one": false, "skip_prk_steps": true, "clip_sample": false}
-                """
-            return try JSONDecoder().decode(SchedulerConfig.self, from: Data(json.utf8))
-        }
     }
 }

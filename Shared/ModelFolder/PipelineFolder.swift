@@ -11,19 +11,24 @@ internal import TensorEngine
 /// A Stable Diffusion 1.5 folder in diffusers' layout with an IP-Adapter in or beside it.
 ///
 ///     model_index.json
-///     unet/ vae/            config.json, diffusion_pytorch_model[.fp16].safetensors
-///     text_encoder/         config.json, model[.fp16].safetensors
+///     unet/ vae/            config.json, diffusion_pytorch_model.* (safetensors or bin, fp16, sharded)
+///     text_encoder/         config.json, model.* (or pytorch_model.*)
 ///     tokenizer/            vocab.json, merges.txt
 ///     scheduler/            scheduler_config.json
-///     ip_adapter/           ip-adapter*.safetensors, image_encoder/{config.json, model.safetensors},
+///     ip_adapter/           ip-adapter*.safetensors or .bin, image_encoder/{config.json, model.safetensors},
 ///                           self_attention.safetensors (the paper's aggregator; absent in published adapters)
 ///     evaluation/           networks for FID, IS and identity similarity
 ///
 /// The adapter is also found where people keep h94's repository: `IP-Adapter/models/` or `models/`, inside the folder or
 /// beside it. Each part is loaded only when asked for, so a service maps only what it uses.
+///
+/// Stable Diffusion's original single file (`v1-5-pruned-emaonly.safetensors`, fine-tunes, `.ckpt`) does as well; then
+/// `tokenizer/` and the adapter are looked for beside it.
 public struct PipelineFolder: Sendable {
-    /// The folder.
+    /// The folder; of a single file, the one it is in.
     public let url: URL
+    /// The single file that holds UNet, VAE and text tower.
+    private let singleFile: URL?
     /// The folder of the IP-Adapter's files.
     public let adapterURL: URL
 
@@ -31,34 +36,25 @@ public struct PipelineFolder: Sendable {
     ///
     /// - Parameter adapter: where the IP-Adapter is, if in none of the usual places
     public init(_ url: URL, adapter: URL? = nil) throws {
-        guard FileManager.default.fileExists(atPath: url.appendingPathComponent("model_index.json").path) else {
+        let isFile = ["safetensors", "ckpt"].contains(url.pathExtension)
+        guard isFile || FileManager.default.fileExists(atPath: url.appendingPathComponent("model_index.json").path)
+        else {
             throw CheckpointError(
                 "\(url.path): is not a diffusers model folder (it has no model_index.json). Set LIKENESS_MODELS to a "
-                    + "Stable Diffusion 1.5 folder, or make the miniature with: likeness model miniature --out \(url.path)"
-            )
+                    + "Stable Diffusion 1.5 folder or single file, or make the miniature with: likeness model miniature "
+                    + "--out \(url.path)")
         }
-        self.url = url
-        let parent = url.deletingLastPathComponent()
-        let places =
-            adapter.map { [$0] }
-            ?? [url, parent].flatMap { base in
-                ["ip_adapter", "IP-Adapter/models", "models", "IP-Adapter"].map { base.appendingPathComponent($0) }
-            }
-        guard let found = places.first(where: { Self.adapterFile(in: $0) != nil }) else {
-            throw CheckpointError(
-                "no IP-Adapter (ip-adapter*.safetensors) in or beside \(url.path); looked in "
-                    + places.map(\.path).joined(separator: ", ")
-                    + ". Put h94's IP-Adapter/models there or name its folder in LIKENESS_IP_ADAPTER")
-        }
-        adapterURL = found
+        singleFile = isFile ? url : nil
+        self.url = isFile ? url.deletingLastPathComponent() : url
+        adapterURL = try AdapterPlace.find(near: self.url, named: adapter)
     }
 
     // MARK: Parts
 
     /// The text tower.
     public func text() throws -> CLIPTextModel {
-        let weights = Weights(try checkpoint("text_encoder", "model"))
-        let model = try CLIPTextModel(weights, config("text_encoder/config.json"))
+        let weights = Weights(try source(.text))
+        let model = try CLIPTextModel(weights, textConfig())
         try weights.requireAllTaken()
         return model
     }
@@ -77,12 +73,12 @@ public struct PipelineFolder: Sendable {
     public func tokenizer() throws -> BytePairTokenizer {
         try BytePairTokenizer(
             vocab: read("tokenizer/vocab.json"), merges: read("tokenizer/merges.txt"),
-            length: config("text_encoder/config.json", CLIPTextConfig.self).maxPositionEmbeddings)
+            length: textConfig().maxPositionEmbeddings)
     }
 
     /// The vision tower.
     public func vision() throws -> CLIPVisionModel {
-        let weights = Weights(try Self.checkpoint(in: imageEncoderURL, "model"))
+        let weights = Weights(try CheckpointPlace.find(in: imageEncoderURL, "model").open())
         let model = try CLIPVisionModel(
             weights, Self.decode(imageEncoderURL.appendingPathComponent("config.json"), CLIPVisionConfig.self))
         try weights.requireAllTaken()
@@ -91,22 +87,22 @@ public struct PipelineFolder: Sendable {
 
     /// The denoiser.
     public func unet() throws -> UNet2DConditionModel {
-        let weights = Weights(try checkpoint("unet", "diffusion_pytorch_model"))
-        let model = try UNet2DConditionModel(weights, config("unet/config.json"))
+        let weights = Weights(try unetSource())
+        let model = try UNet2DConditionModel(weights, unetConfig())
         try weights.requireAllTaken()
         return model
     }
 
     /// unet/config.json
-    public func unetConfig() throws -> UNetConfig { try config("unet/config.json") }
+    public func unetConfig() throws -> UNetConfig { try singleFile == nil ? config("unet/config.json") : .sd15 }
 
     /// The denoiser's tensors, for training.
-    public func unetSource() throws -> any TensorSource { try checkpoint("unet", "diffusion_pytorch_model") }
+    public func unetSource() throws -> any TensorSource { try source(.unet) }
 
     /// The picture decoder.
     public func vae() throws -> AutoencoderKL {
-        let weights = Weights(try checkpoint("vae", "diffusion_pytorch_model"))
-        let model = try AutoencoderKL(weights, config("vae/config.json"))
+        let weights = Weights(try source(.vae))
+        let model = try AutoencoderKL(weights, singleFile == nil ? config("vae/config.json") : VAEConfig())
         try weights.requireAllTaken()
         return model
     }
@@ -156,29 +152,35 @@ public struct PipelineFolder: Sendable {
         guard FileManager.default.fileExists(atPath: url.appendingPathComponent("\(part)/config.json").path) else {
             return nil
         }
-        let weights = Weights(try checkpoint(part, "model"))
+        let weights = Weights(try CheckpointPlace.find(in: url.appendingPathComponent(part), "model").open())
         let network = try EvaluationNetwork(weights, config("\(part)/config.json"))
         try weights.requireAllTaken()
         return network
     }
 
     /// scheduler/scheduler_config.json
-    public func schedulerConfig() throws -> SchedulerConfig { try config("scheduler/scheduler_config.json") }
+    public func schedulerConfig() throws -> SchedulerConfig {
+        try singleFile == nil ? config("scheduler/scheduler_config.json") : .stableDiffusion15
+    }
+
+    private func textConfig() throws -> CLIPTextConfig {
+        try singleFile == nil ? config("text_encoder/config.json") : .sd15
+    }
 
     // MARK: Identity
 
     /// Hash of what makes image embeddings, the vision tower; embeddings are cached under it.
     public func visionHash() throws -> String {
-        try Self.hash([imageEncoderURL.appendingPathComponent("config.json"), Self.file(in: imageEncoderURL, "model")])
+        try Self.hash(
+            [imageEncoderURL.appendingPathComponent("config.json")]
+                + CheckpointPlace.find(in: imageEncoderURL, "model").files())
     }
 
     /// Hash of what makes text embeddings: tokenizer and text tower.
     public func textHash() throws -> String {
-        try Self.hash([
-            url.appendingPathComponent("tokenizer/vocab.json"), url.appendingPathComponent("tokenizer/merges.txt"),
-            url.appendingPathComponent("text_encoder/config.json"),
-            Self.file(in: url.appendingPathComponent("text_encoder"), "model"),
-        ])
+        try Self.hash(
+            [url.appendingPathComponent("tokenizer/vocab.json"), url.appendingPathComponent("tokenizer/merges.txt")]
+                + files(of: .text))
     }
 
     /// Hash of what makes tokens from image embeddings: projection and self-attention.
@@ -188,13 +190,8 @@ public struct PipelineFolder: Sendable {
 
     /// Hash of what makes pictures from embeddings and tokens: UNet, VAE, adapter and schedule.
     public func pictureHash() throws -> String {
-        let part = "diffusion_pytorch_model"
-        return try Self.hash(
-            [
-                url.appendingPathComponent("unet/config.json"), Self.file(in: url.appendingPathComponent("unet"), part),
-                url.appendingPathComponent("vae/config.json"), Self.file(in: url.appendingPathComponent("vae"), part),
-                url.appendingPathComponent("scheduler/scheduler_config.json"), adapterFile(),
-            ] + ownAdapterFile)
+        let schedule = singleFile == nil ? [url.appendingPathComponent("scheduler/scheduler_config.json")] : []
+        return try Self.hash(files(of: .unet) + files(of: .vae) + schedule + [adapterFile()] + ownAdapterFile)
     }
 
     /// Whether the weights are the seeded random miniature's, whose pictures are noise.
@@ -215,39 +212,30 @@ public struct PipelineFolder: Sendable {
         return places.first { FileManager.default.fileExists(atPath: $0.path) } ?? places[0]
     }
 
-    private func adapterFile() throws -> URL {
-        guard let file = Self.adapterFile(in: adapterURL) else {
-            throw CheckpointError("\(adapterURL.path): has no ip-adapter*.safetensors any more")
-        }
-        return file
+    private func adapterFile() throws -> URL { try AdapterPlace.file(in: adapterURL) }
+
+    private func adapterCheckpoint() throws -> any TensorSource { try CheckpointFile.open(adapterFile()) }
+
+    private func place(of part: SingleFilePart.Part) throws -> (folder: URL, weights: CheckpointPlace) {
+        let (folder, name) =
+            switch part {
+            case .unet: ("unet", "diffusion_pytorch_model")
+            case .vae: ("vae", "diffusion_pytorch_model")
+            case .text: ("text_encoder", "model")
+            }
+        let url = url.appendingPathComponent(folder)
+        return (url, try CheckpointPlace.find(in: url, name))
     }
 
-    /// The plain SD 1.5 adapter if it is there, else the first that is not of another kind (plus, face, SDXL).
-    private static func adapterFile(in folder: URL) -> URL? {
-        let names = (try? FileManager.default.contentsOfDirectory(atPath: folder.path)) ?? []
-        let adapters = names.filter { $0.hasPrefix("ip-adapter") && $0.hasSuffix(".safetensors") }.sorted()
-        let plain = adapters.filter { name in !["plus", "face", "sdxl", "vit-G"].contains { name.contains($0) } }
-        let chosen = plain.first { $0 == "ip-adapter_sd15.safetensors" } ?? plain.first
-        return chosen.map { folder.appendingPathComponent($0) }
+    private func source(_ part: SingleFilePart.Part) throws -> any TensorSource {
+        if let singleFile { return try SingleFilePart(CheckpointFile.open(singleFile), part) }
+        return try place(of: part).weights.open()
     }
 
-    private func adapterCheckpoint() throws -> SafetensorsFile { try SafetensorsFile(adapterFile()) }
-
-    private func checkpoint(_ part: String, _ name: String) throws -> SafetensorsFile {
-        try Self.checkpoint(in: url.appendingPathComponent(part), name)
-    }
-
-    private static func checkpoint(in folder: URL, _ name: String) throws -> SafetensorsFile {
-        try SafetensorsFile(file(in: folder, name))
-    }
-
-    /// `name.safetensors` or, failing that, `name.fp16.safetensors`.
-    private static func file(in folder: URL, _ name: String) throws -> URL {
-        let candidates = ["\(name).safetensors", "\(name).fp16.safetensors"].map(folder.appendingPathComponent)
-        guard let file = candidates.first(where: { FileManager.default.fileExists(atPath: $0.path) }) else {
-            throw CheckpointError("\(folder.path): has neither \(name).safetensors nor \(name).fp16.safetensors")
-        }
-        return file
+    private func files(of part: SingleFilePart.Part) throws -> [URL] {
+        if let singleFile { return [singleFile] }
+        let place = try place(of: part)
+        return try [place.folder.appendingPathComponent("config.json")] + place.weights.files()
     }
 
     private func config<T: Decodable>(_ path: String, _ type: T.Type = T.self) throws -> T {
