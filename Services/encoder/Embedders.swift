@@ -5,22 +5,19 @@ import ImageIO
 import ModelFolder
 import TensorEngine
 
-/// Photo → CLIP image embedding, as a safetensors file with one tensor `embedding` [projection_dim].
+/// Photo → what the IP-Adapter reads of it, as a safetensors file with one tensor `embedding` [E].
 struct ImageEmbedder: Sendable {
-    let model: CLIPVisionModel
+    let encoder: PhotoEncoder
     /// Hash of the weights.
-    let hash: String
+    var hash: String { encoder.hash }
 
-    init(_ folder: PipelineFolder) throws {
-        model = try folder.vision()
-        hash = try folder.visionHash()
-    }
+    init(_ folder: PipelineFolder) throws { encoder = try PhotoEncoder(folder) }
 
     func callAsFunction(_ file: Data) throws -> Data {
         // Transparent photos are seen over white, as people see them.
         let photo = try ImageFile.decode(file).overWhite
-        let pixels = CLIPImageProcessor(size: model.config.imageSize)(photo)
-        return try SafetensorsWriter.data(["embedding": model(pixels).imageEmbeds[0]])
+        let pixels = CLIPImageProcessor(size: encoder.side)(photo)
+        return try SafetensorsWriter.data(["embedding": encoder(pixels)[0]])
     }
 }
 

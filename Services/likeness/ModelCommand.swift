@@ -52,7 +52,9 @@ struct ModelCommand: ParsableCommand {
             print("UNet \(unet.config.blockOutChannels), pictures of \(size)×\(size)")
             print("text \(text.config.hiddenSize) wide, \(text.config.numHiddenLayers) layers")
             print("vision \(vision.config.hiddenSize) wide, embeddings of \(vision.config.projectionDim)")
-            print("IP-Adapter \(models.adapterURL.path): \(adapter.projection.tokens) tokens")
+            let tokens = adapter.projection.tokens.map(String.init) ?? "as many"
+            let reads = adapter.projection.readsHiddenStates ? "hidden states" : "image embeddings"
+            print("IP-Adapter \(models.adapterFile.path): \(tokens) tokens from \(reads)")
             print("self-attention: \(try models.selfAttention() == nil ? "none" : "there")")
             print("hash \(try models.pictureHash())")
         }

@@ -77,7 +77,7 @@ extension GoldenSuite {
             for (name, images) in [("out.tokens", one), ("out.tokens_9", nine), ("out.tokens_zero", .zeros(one.shape))]
             {
                 let tokens = adapter.projection(images)
-                let shape = [images.shape[0], images.shape[1], adapter.projection.tokens, tokens.shape[2]]
+                let shape = [images.shape[0], images.shape[1], adapter.projection.tokens ?? 0, tokens.shape[2]]
                 try comparison.compare(name, of: golden, tokens.reshaped(shape))
             }
         }

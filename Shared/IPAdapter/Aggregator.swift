@@ -11,6 +11,8 @@ public import TensorEngine
 public struct PhotoSelfAttention: Sendable {
     let attn: MultiheadAttention
     let norm: LayerNorm
+    /// Width of the embeddings it was made for.
+    let width: Int
 
     /// The number of photos that the method is trained with and given.
     public static let photos = 9
@@ -24,6 +26,7 @@ public struct PhotoSelfAttention: Sendable {
     public init(_ w: Weights, width: Int, heads: Int) throws {
         attn = try MultiheadAttention(w / "attn", width, heads: heads)
         norm = try LayerNorm(w / "norm", width)
+        self.width = width
     }
 
     /// [N, photos, D] → [N, photos, D]
@@ -69,6 +72,11 @@ public enum Aggregation: String, Sendable, CaseIterable {
                 throw CheckpointError(
                     "this model folder has no self-attention weights (ip_adapter/self_attention.safetensors); "
                         + "train them, or choose ip-adapter, ip-adapter-max or ip-adapter-avg")
+            }
+            guard selfAttention.width == d else {
+                throw CheckpointError(
+                    "self-attention reads embeddings of \(selfAttention.width), this adapter's are \(d) numbers: it goes "
+                        + "with another adapter; choose ip-adapter, ip-adapter-max or ip-adapter-avg")
             }
             return selfAttention(x)
         }

@@ -2,54 +2,111 @@ public import Checkpoint
 internal import NeuralNetwork
 public import TensorEngine
 
-/// Image embedding → conditioning tokens. Matches diffusers `ImageProjection` and h94's `ImageProjModel`;
-/// keys `proj` [tokens · D, E], `norm` [D] (diffusers: `image_embeds`, `norm`).
+/// What CLIP sees in a photo → conditioning tokens, in the form that an adapter's file has:
 ///
-///     tokens = LayerNorm(reshape(Linear(e), [tokens, D]))
+/// | file | reads | matches |
+/// |---|---|---|
+/// | `ip-adapter_sd15`, `_light` | image embedding | h94's `ImageProjModel`, diffusers' `ImageProjection` |
+/// | `ip-adapter-plus`, `-plus-face` | hidden states | h94's `Resampler`, diffusers' `IPAdapterPlusImageProjection` |
+/// | `ip-adapter-full-face` | hidden states | h94's `MLPProjModel`, diffusers' `IPAdapterFullImageProjection` |
 ///
-/// The unconditional branch is a zero embedding put through the same layers: its tokens are not zero.
+/// In the first, the unconditional branch is a zero embedding put through the same layers: its tokens are not zero. In the
+/// others it is the hidden states of a photo whose pixel values are zero.
 public struct ImageProjection: Sendable {
-    let proj: Linear
-    let norm: LayerNorm
-    /// Tokens for each embedding, 4 in SD 1.5's IP-Adapter.
-    public let tokens: Int
-    /// Width of the image embedding, E.
+    private enum Form: Sendable {
+        case linear(proj: Linear, norm: LayerNorm)
+        case resampler(Resampler)
+        case full(first: Linear, second: Linear, norm: LayerNorm)
+    }
+    private let form: Form
+    /// Tokens for each photo: 4 in SD 1.5's IP-Adapter, 16 in Plus; in full-face, as many as there are states.
+    public let tokens: Int?
+    /// Width of the image embedding or of a hidden state, E.
     public let embeddingWidth: Int
     /// Width of a token: the UNet's cross_attention_dim, D.
     public let tokenWidth: Int
 
+    /// Whether it reads the tower's last hidden states but one, [patches + 1, E], rather than the image embedding [E].
+    public var readsHiddenStates: Bool {
+        if case .linear = form { false } else { true }
+    }
+
     /// The projection of an IP-Adapter's file, under h94's keys or diffusers'.
     public init(adapter w: Weights) throws {
         let diffusers = w / "encoder_hid_proj" / "image_projection_layers" / 0
-        try self.init((diffusers / "norm").has("weight") ? diffusers : w / "image_proj")
+        let isDiffusers = (diffusers / "norm").has("weight") || diffusers.has("latents")
+        try self.init(isDiffusers ? diffusers : w / "image_proj")
     }
 
-    /// Takes `proj` (or `image_embeds`) and `norm`; the sizes are read from their shapes.
+    /// Finds the form by the names there are, and the sizes by their shapes.
+    ///
+    /// - Throws: `CheckpointError` for FaceID, which reads face embeddings, and for anything unknown
     public init(_ w: Weights) throws {
-        let width = try (w / "norm").shape("weight")[0]
-        let linear = w.any(of: "image_embeds", "proj")
-        let shape = try linear.shape("weight")
-        guard shape.count == 2, shape[0] % width == 0 else {
-            throw CheckpointError("\(linear.path): shape \(shape) is not a whole number of tokens of \(width)")
+        if w.has("latents") {
+            let resampler = try Resampler(w)
+            self.init(
+                .resampler(resampler), tokens: resampler.tokens, inputs: resampler.inputs, width: resampler.width)
+        } else if let full = try Self.full(w) {
+            self = full
+        } else {
+            let width = try (w / "norm").shape("weight")[0]
+            let linear = w.any(of: "image_embeds", "proj")
+            let shape = try linear.shape("weight")
+            guard shape.count == 2, shape[0] % width == 0 else {
+                throw CheckpointError("\(linear.path): shape \(shape) is not a whole number of tokens of \(width)")
+            }
+            try self.init(linear, norm: w / "norm", inputs: shape[1], tokens: shape[0] / width, width: width)
         }
-        try self.init(linear, norm: w / "norm", inputs: shape[1], tokens: shape[0] / width, width: width)
     }
 
-    /// A projection of given sizes under h94's key names.
+    /// Linear, GELU, Linear, LayerNorm of every state; nil for a file of another form.
+    private static func full(_ w: Weights) throws -> ImageProjection? {
+        let isDiffusers = (w / "ff" / "net" / 0 / "proj").has("weight")
+        let (first, second) =
+            isDiffusers ? (w / "ff" / "net" / 0 / "proj", w / "ff" / "net" / 2) : (w / "proj" / 0, w / "proj" / 2)
+        let norm = isDiffusers ? w / "norm" : w / "proj" / 3
+        guard first.has("weight") || (w / "perceiver_resampler" / "proj_in").has("weight") else { return nil }
+        // FaceID has one vector for several tokens, and its norm elsewhere.
+        guard norm.has("weight"), try norm.shape("weight")[0] == second.shape("weight")[0] else {
+            throw CheckpointError(
+                "\(w.path): reads face embeddings (FaceID), which are not made here; use ip-adapter_sd15, -plus, -plus-face "
+                    + "or -full-face")
+        }
+        let (inner, outer) = (try first.shape("weight"), try second.shape("weight"))
+        guard inner.count == 2, outer.count == 2 else {
+            throw CheckpointError("\(first.path): shapes \(inner) and \(outer) are not of linear layers")
+        }
+        let form = Form.full(
+            first: try Linear(first, inner[1], inner[0]), second: try Linear(second, inner[0], outer[0]),
+            norm: try LayerNorm(norm, outer[0]))
+        return ImageProjection(form, tokens: nil, inputs: inner[1], width: outer[0])
+    }
+
+    /// A projection of image embeddings, of given sizes, under h94's key names.
     public init(_ w: Weights, inputs: Int, tokens: Int, width: Int) throws {
         try self.init(w / "proj", norm: w / "norm", inputs: inputs, tokens: tokens, width: width)
     }
 
     private init(_ linear: Weights, norm: Weights, inputs: Int, tokens: Int, width: Int) throws {
-        proj = try Linear(linear, inputs, tokens * width)
-        self.norm = try LayerNorm(norm, width)
-        (self.tokens, embeddingWidth, tokenWidth) = (tokens, inputs, width)
+        let form = Form.linear(proj: try Linear(linear, inputs, tokens * width), norm: try LayerNorm(norm, width))
+        self.init(form, tokens: tokens, inputs: inputs, width: width)
     }
 
-    /// [N, images, E] → [N, images · tokens, D], in the images' order.
+    private init(_ form: Form, tokens: Int?, inputs: Int, width: Int) {
+        (self.form, self.tokens, embeddingWidth, tokenWidth) = (form, tokens, inputs, width)
+    }
+
+    /// Photos [N, images, E], or their hidden states [N, images, (patches + 1) · E], → [N, images · tokens, D], in the
+    /// images' order.
     public func callAsFunction(_ embeddings: Tensor) -> Tensor {
         let (n, images) = (embeddings.shape[0], embeddings.shape[1])
-        let rows = proj(embeddings).reshaped([n * images * tokens, tokenWidth])
-        return norm(rows).reshaped([n, images * tokens, tokenWidth])
+        let states = embeddings.reshaped([n * images, -1, embeddingWidth])
+        let rows: Tensor =
+            switch form {
+            case .linear(let proj, let norm): norm(proj(states).reshaped([-1, tokenWidth]))
+            case .resampler(let resampler): resampler(states)
+            case .full(let first, let second, let norm): norm(second(first(states, activation: .gelu)))
+            }
+        return rows.reshaped([n, -1, tokenWidth])
     }
 }

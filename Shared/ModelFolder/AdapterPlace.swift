@@ -3,31 +3,30 @@ import Foundation
 
 /// Where people keep the IP-Adapter: in the model's folder or beside it, under h94's names.
 enum AdapterPlace {
-    /// The folder of the adapter's files, or the file that was named.
-    static func find(near url: URL, named: URL?) throws -> URL {
+    /// The adapter's file and the folder that it and what belongs to it are in.
+    ///
+    /// - Parameter named: the folder or the file, if it was said
+    static func find(near url: URL, named: URL?) throws -> (folder: URL, file: URL) {
+        if let named, ["safetensors", "bin"].contains(named.pathExtension) {
+            guard FileManager.default.fileExists(atPath: named.path) else {
+                throw CheckpointError("\(named.path): there is no such file; see LIKENESS_IP_ADAPTER")
+            }
+            return (named.deletingLastPathComponent(), named)
+        }
         let places =
             named.map { [$0] }
             ?? [url, url.deletingLastPathComponent()].flatMap { base in
                 ["ip_adapter", "IP-Adapter/models", "models", "IP-Adapter"].map { base.appendingPathComponent($0) }
             }
-        guard let found = places.first(where: { adapter(in: $0) != nil }) else {
-            throw CheckpointError(
-                "no IP-Adapter (ip-adapter*.safetensors or .bin) in or beside \(url.path); looked in "
-                    + places.map(\.path).joined(separator: ", ")
-                    + ". Put h94's IP-Adapter/models there or name its folder in LIKENESS_IP_ADAPTER")
-        }
-        return found
+        for place in places { if let file = adapter(in: place) { return (place, file) } }
+        throw CheckpointError(
+            "no IP-Adapter (ip-adapter*.safetensors or .bin) in or beside \(url.path); looked in "
+                + places.map(\.path).joined(separator: ", ")
+                + ". Put h94's IP-Adapter/models there or name its folder or file in LIKENESS_IP_ADAPTER")
     }
 
-    /// The adapter's file.
-    static func file(in folder: URL) throws -> URL {
-        guard let file = adapter(in: folder) else {
-            throw CheckpointError("\(folder.path): has no ip-adapter*.safetensors or .bin any more")
-        }
-        return file
-    }
-
-    /// The plain SD 1.5 adapter if it is there, else the first that is not of another kind (plus, face, SDXL).
+    /// The plain SD 1.5 adapter if it is there, else the first that is not of another kind (plus, face, SDXL): those are
+    /// taken only where they are named.
     private static func adapter(in folder: URL) -> URL? {
         let names = (try? FileManager.default.contentsOfDirectory(atPath: folder.path)) ?? []
         let adapters = [".safetensors", ".bin"].flatMap { ending in

@@ -10,23 +10,33 @@ public struct PersonConditioner: Sendable {
     let projection: ImageProjection
     let selfAttention: PhotoSelfAttention?
     let selfAttentionProjection: ImageProjection?
+    /// What stands for no photo, [E]: zeros, or what the tower sees in a photo of zeros (IP-Adapter Plus).
+    let unconditional: Tensor
 
     /// Loads the projections and, where there is one, the self-attention.
     public init(_ folder: PipelineFolder) throws {
         projection = try folder.imageProjection()
         selfAttention = try folder.selfAttention()
         selfAttentionProjection = try folder.selfAttentionProjection()
+        if projection.readsHiddenStates {
+            let encoder = try PhotoEncoder(folder)
+            unconditional = encoder(.zeros([1, encoder.side, encoder.side, 3]))[0]
+        } else {
+            unconditional = .zeros([projection.embeddingWidth])
+        }
     }
 
-    /// - Parameter embeddings: of the photos that the method looks at, [photos, E]
-    /// - Returns: tokens [2, T, cross_attention_dim]: row 0 unconditional, made from zero embeddings in the same way
+    /// - Parameter embeddings: of the photos that the method looks at, [photos, E] (``PhotoEncoder``)
+    /// - Returns: tokens [2, T, cross_attention_dim]: row 0 unconditional, made in the same way from no photos
     public func callAsFunction(_ aggregation: Aggregation, _ embeddings: Tensor) throws -> Tensor {
-        guard embeddings.shape[1] == projection.embeddingWidth else {
+        let (photos, width) = (embeddings.shape[0], embeddings.shape[1])
+        guard width == unconditional.count else {
             throw CheckpointError(
-                "the photos' embeddings are \(embeddings.shape[1]) wide, the IP-Adapter reads "
-                    + "\(projection.embeddingWidth): encoder and aggregator run with different LIKENESS_MODELS")
+                "the photos' embeddings are \(width) wide, the IP-Adapter reads \(unconditional.count): encoder and "
+                    + "aggregator run with different LIKENESS_MODELS or LIKENESS_IP_ADAPTER")
         }
-        let rows = Tensor.stacked([.zeros(embeddings.shape), embeddings]).reshaped([2] + embeddings.shape)
+        let none = Tensor.stacked(Array(repeating: unconditional.reshaped([1, width]), count: photos))
+        let rows = Tensor.stacked([none, embeddings]).reshaped([2, photos, width])
         let aggregated = try aggregation(rows, selfAttention)
         guard aggregation.needsSelfAttention, let selfAttentionProjection else { return projection(aggregated) }
         return selfAttentionProjection(aggregated)

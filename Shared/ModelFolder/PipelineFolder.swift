@@ -31,10 +31,12 @@ public struct PipelineFolder: Sendable {
     private let singleFile: URL?
     /// The folder of the IP-Adapter's files.
     public let adapterURL: URL
+    /// The IP-Adapter's own file.
+    public let adapterFile: URL
 
     /// Checks that the folder is one; loads nothing yet.
     ///
-    /// - Parameter adapter: where the IP-Adapter is, if in none of the usual places
+    /// - Parameter adapter: the IP-Adapter's folder or file, if in none of the usual places or of another kind
     public init(_ url: URL, adapter: URL? = nil) throws {
         let isFile = ["safetensors", "ckpt"].contains(url.pathExtension)
         guard isFile || FileManager.default.fileExists(atPath: url.appendingPathComponent("model_index.json").path)
@@ -46,7 +48,7 @@ public struct PipelineFolder: Sendable {
         }
         singleFile = isFile ? url : nil
         self.url = isFile ? url.deletingLastPathComponent() : url
-        adapterURL = try AdapterPlace.find(near: self.url, named: adapter)
+        (adapterURL, adapterFile) = try AdapterPlace.find(near: self.url, named: adapter)
     }
 
     // MARK: Parts
@@ -185,13 +187,13 @@ public struct PipelineFolder: Sendable {
 
     /// Hash of what makes tokens from image embeddings: projection and self-attention.
     public func aggregationHash() throws -> String {
-        try Self.hash([adapterFile()] + ownAdapterFile)
+        try Self.hash([adapterFile] + ownAdapterFile)
     }
 
     /// Hash of what makes pictures from embeddings and tokens: UNet, VAE, adapter and schedule.
     public func pictureHash() throws -> String {
         let schedule = singleFile == nil ? [url.appendingPathComponent("scheduler/scheduler_config.json")] : []
-        return try Self.hash(files(of: .unet) + files(of: .vae) + schedule + [adapterFile()] + ownAdapterFile)
+        return try Self.hash(files(of: .unet) + files(of: .vae) + schedule + [adapterFile] + ownAdapterFile)
     }
 
     /// Whether the weights are the seeded random miniature's, whose pictures are noise.
@@ -212,9 +214,7 @@ public struct PipelineFolder: Sendable {
         return places.first { FileManager.default.fileExists(atPath: $0.path) } ?? places[0]
     }
 
-    private func adapterFile() throws -> URL { try AdapterPlace.file(in: adapterURL) }
-
-    private func adapterCheckpoint() throws -> any TensorSource { try CheckpointFile.open(adapterFile()) }
+    private func adapterCheckpoint() throws -> any TensorSource { try CheckpointFile.open(adapterFile) }
 
     private func place(of part: SingleFilePart.Part) throws -> (folder: URL, weights: CheckpointPlace) {
         let (folder, name) =

@@ -12,6 +12,9 @@ public struct Linear: Sendable {
         self.bias = bias ? try w.tensor("bias", outputs) : nil
     }
 
+    /// Of part of another's weight [out, in], without a bias.
+    public init(weight: Tensor) { (self.weight, bias) = (weight, nil) }
+
     /// [..., in] → [..., out], then `activation`.
     public func callAsFunction(_ x: Tensor, activation: Activation? = nil) -> Tensor {
         x.linear(weight, bias: bias, activation: activation)

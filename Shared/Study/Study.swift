@@ -162,7 +162,7 @@ public struct Study {
             let chosen =
                 aggregation.needsSelfAttention
                 ? PhotoChoice.indices(available: available, seed: settings.seed) : Array(0..<available)
-            let embeddings = model.imageEmbeddings(chosen.map { subject.references[$0] })
+            let embeddings = model.conditioningEmbeddings(chosen.map { subject.references[$0] })
             tokens = try model.conditioner(aggregation, embeddings)
         } else if method != .textOnly {
             pipeline.unet = try fineTuned(method, person)

@@ -17,6 +17,7 @@ struct StudyModel: Sendable {
     let text: CLIPTextModel
     let tokenizer: BytePairTokenizer
     let vision: CLIPVisionModel
+    let photos: PhotoEncoder
     let textProjection: Linear?
     let inception, identity: EvaluationNetwork
 
@@ -26,6 +27,7 @@ struct StudyModel: Sendable {
         text = try folder.text()
         tokenizer = try folder.tokenizer()
         vision = try folder.vision()
+        photos = try PhotoEncoder(folder)
         textProjection = try folder.textProjection()
         guard let inception = try folder.evaluationNetwork("inception"),
             let identity = try folder.evaluationNetwork("identity")
@@ -39,6 +41,12 @@ struct StudyModel: Sendable {
 
     /// Text states of one prompt, [77, D].
     func states(_ prompt: String) -> Tensor { text([tokenizer(prompt).ids]).lastHiddenState[0] }
+
+    /// Photos as the adapter reads them, [N, E].
+    func conditioningEmbeddings(_ images: [RGBImage]) -> Tensor {
+        let processor = CLIPImageProcessor(size: photos.side)
+        return photos(.stacked(images.map { processor($0) }))
+    }
 
     /// CLIP embeddings of pictures, [N, E].
     func imageEmbeddings(_ images: [RGBImage]) -> Tensor {

@@ -1,0 +1,47 @@
+import Checkpoint
+import Foundation
+import IPAdapter
+import TensorEngine
+import Testing
+
+/// The projections of IP-Adapter Plus and full-face against diffusers' (Fixtures/make.py).
+@Suite struct ProjectionTests {
+    private func fixture(_ name: String) throws -> SafetensorsFile {
+        try SafetensorsFile(
+            try #require(Bundle.module.url(forResource: "Fixtures/\(name).safetensors", withExtension: nil)))
+    }
+
+    @Test(arguments: ["plus", "full-face"], ["h94", "diffusers"])
+    func tokensAreDiffusersUnderEitherNames(_ kind: String, _ names: String) throws {
+        let file = try fixture(kind)
+        let projection = try ImageProjection(adapter: Weights(file) / names)
+        let states = try file.tensor("in.states")
+        #expect(projection.readsHiddenStates)
+        #expect(projection.embeddingWidth == states.shape[2] && projection.tokenWidth == 12)
+        #expect(projection.tokens == (kind == "plus" ? 5 : nil))
+        let want = try file.tensor("out.tokens")
+        let got = projection(states.reshaped([2, 1, -1]))
+        #expect(got.shape == want.shape)
+        #expect(zip(got.scalars, want.scalars).allSatisfy { abs($0 - $1) <= 1e-5 + 1e-4 * abs($1) })
+    }
+
+    @Test func severalPhotosGiveTheirTokensInOrder() throws {
+        let file = try fixture("plus")
+        let projection = try ImageProjection(adapter: Weights(file) / "h94")
+        let states = try file.tensor("in.states")
+        let together = projection(states.reshaped([1, 2, -1]))
+        #expect(together.shape == [1, 10, 12])
+        #expect(zip(together.scalars, try file.tensor("out.tokens").scalars).allSatisfy { abs($0 - $1) < 1e-4 })
+    }
+
+    @Test func faceEmbeddingAdaptersAreRefusedByName() {
+        let weights = [
+            "image_proj.proj.0.weight": Tensor.zeros([16, 8]), "image_proj.proj.2.weight": .zeros([48, 16]),
+            "image_proj.norm.weight": .zeros([12]),
+        ]
+        #expect {
+            let file = try SafetensorsFile(SafetensorsWriter.data(weights), name: "ip-adapter-faceid")
+            _ = try ImageProjection(adapter: Weights(file))
+        } throws: { "\($0)".contains("FaceID") }
+    }
+}
