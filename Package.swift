@@ -154,6 +154,7 @@ let package = Package(
         tests("CLIPTests", ["CLIP", "Checkpoint"]),
         tests("DiffusionTests", ["Diffusion", "Checkpoint", "TensorEngine"]),
         tests("TrainingTests", ["Training", "RenderedPeople", "Diffusion", "Checkpoint", "TensorEngine"]),
+        tests("StudyTests", ["Study", "Training", "ModelFolder", "RenderedPeople", "Checkpoint"]),
         .target(name: "TestSupport", path: "Tests/Support", swiftSettings: strict),
         tests("TensorEngineTests", ["TensorEngine"]),
         tests("CheckpointTests", ["Checkpoint", "TensorEngine"], resources: [.copy("Fixtures")]),

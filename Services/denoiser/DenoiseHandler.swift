@@ -29,6 +29,7 @@ struct DenoiseHandler: Handler {
         let inputs = PicturePipeline.Inputs(
             prompt: try await tensor("embedding", of: picture.promptEmbedding),
             negativePrompt: try await tensor("embedding", of: picture.negativePromptEmbedding),
+            empty: try await tensor("empty", of: picture.promptEmbedding),
             tokens: try await tokens(picture), aggregation: Aggregation(rawValue: picture.method.rawValue))
         let name = "\(picture.method.rawValue) picture \(picture.index + 1)"
         let image: RGBImage

@@ -21,23 +21,27 @@ struct ImageEmbedder: Sendable {
     }
 }
 
-/// Prompt → CLIP text states, as a safetensors file with one tensor `embedding` [77, hidden_size].
+/// Prompt → CLIP text states, as a safetensors file: `embedding` [77 · chunks, hidden_size], and `empty` [77, hidden_size],
+/// the states of no words, to make another prompt as long.
 struct PromptEmbedder: Sendable {
-    let tokenizer: BytePairTokenizer
-    let model: CLIPTextModel
+    let encoder: PromptEncoder
+    private let empty: Tensor
     /// Hash of the weights.
     let hash: String
 
     init(_ folder: PipelineFolder) throws {
-        tokenizer = try folder.tokenizer()
-        model = try folder.text()
+        encoder = PromptEncoder(try folder.tokenizer(), try folder.text())
+        empty = encoder("").states
         hash = try folder.textHash()
     }
 
     func callAsFunction(_ text: String) throws -> Data {
-        try SafetensorsWriter.data(["embedding": model([tokenizer(text).ids]).lastHiddenState[0]])
+        try SafetensorsWriter.data(["embedding": encoder(text).states, "empty": empty])
     }
 
-    /// How many of the text's tokens the tower does not see; 0 for all but long prompts.
-    func tokensCutOff(_ text: String) -> Int { max(tokenizer(text).untruncatedLength - tokenizer.length, 0) }
+    /// How often the tower has to read the text.
+    func chunks(_ text: String) -> Int {
+        let tokens = PromptWeights(text).pieces.reduce(0) { $0 + encoder.tokenizer.words(of: $1.text).count }
+        return max((tokens + encoder.tokenizer.length - 3) / (encoder.tokenizer.length - 2), 1)
+    }
 }

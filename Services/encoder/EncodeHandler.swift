@@ -28,10 +28,10 @@ struct EncodeHandler: Handler {
             }
         case .encodePrompt(let id):
             guard let prompt = try await database.prompt(id) else { throw PermanentFailure("prompt \(id) is gone") }
-            let cut = prompts.tokensCutOff(prompt.text)
-            if cut > 0 {
+            let chunks = prompts.chunks(prompt.text)
+            if chunks > 1 {
                 try await database.addNotice(
-                    "The prompt '\(prompt.text.prefix(60))…' is \(cut) tokens too long; its end has no effect. Shorten it.",
+                    "The prompt '\(prompt.text.prefix(60))…' is longer than CLIP reads at once: it is read in \(chunks) parts.",
                     to: claim.job)
             }
             return try await embedding(.text, of: prompt.contentHash, model: prompts.hash) {

@@ -69,7 +69,19 @@ public struct BytePairTokenizer: Sendable {
 
     /// Tokenises one text.
     public func callAsFunction(_ text: String) -> Tokens {
-        var ids = [startToken]
+        var ids = [startToken] + words(of: text)
+        let untruncated = ids.count + 1
+        ids = ids.prefix(length - 1) + [endToken]
+        let padding = length - ids.count
+        return Tokens(
+            ids: ids + Array(repeating: endToken, count: padding),
+            attentionMask: Array(repeating: 1, count: ids.count) + Array(repeating: 0, count: padding),
+            untruncatedLength: untruncated)
+    }
+
+    /// A text's tokens without start and end, however many.
+    public func words(of text: String) -> [Int] {
+        var ids: [Int] = []
         for part in Self.parts(of: text) {
             switch part {
             case .special(let id): ids.append(id == Self.start ? startToken : endToken)
@@ -79,13 +91,7 @@ public struct BytePairTokenizer: Sendable {
                 }
             }
         }
-        let untruncated = ids.count + 1
-        ids = ids.prefix(length - 1) + [endToken]
-        let padding = length - ids.count
-        return Tokens(
-            ids: ids + Array(repeating: endToken, count: padding),
-            attentionMask: Array(repeating: 1, count: ids.count) + Array(repeating: 0, count: padding),
-            untruncatedLength: untruncated)
+        return ids
     }
 
     private enum Part {

@@ -39,7 +39,8 @@ public struct PicturePipeline: Sendable {
 
     /// What a picture is made from.
     public struct Inputs: Sendable {
-        /// Text states of the prompt and of the negative prompt, [77, cross_attention_dim] each.
+        /// Text states of the prompt and of the negative prompt, [77, cross_attention_dim] each; more where a prompt is
+        /// longer than the tower reads at once, and then of the same length.
         let prompt, negativePrompt: Tensor
         /// Image tokens [2, T, cross_attention_dim], unconditional first; nil for a picture from text alone.
         let tokens: Tensor?
@@ -47,8 +48,20 @@ public struct PicturePipeline: Sendable {
         let aggregation: Aggregation?
 
         /// All of them.
-        public init(prompt: Tensor, negativePrompt: Tensor, tokens: Tensor? = nil, aggregation: Aggregation? = nil) {
-            (self.prompt, self.negativePrompt) = (prompt, negativePrompt)
+        ///
+        /// - Parameter empty: states of an empty prompt [77, cross_attention_dim]; the shorter prompt is made as long as
+        ///   the other one with them
+        public init(
+            prompt: Tensor, negativePrompt: Tensor, empty: Tensor? = nil, tokens: Tensor? = nil,
+            aggregation: Aggregation? = nil
+        ) {
+            let length = max(prompt.shape[0], negativePrompt.shape[0])
+            func filled(_ states: Tensor) -> Tensor {
+                guard let empty, states.shape[0] < length else { return states }
+                let missing = (length - states.shape[0]) / empty.shape[0]
+                return .stacked([states] + Array(repeating: empty, count: missing))
+            }
+            (self.prompt, self.negativePrompt) = (filled(prompt), filled(negativePrompt))
             (self.tokens, self.aggregation) = (tokens, aggregation)
         }
     }

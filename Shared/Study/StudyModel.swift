@@ -39,8 +39,8 @@ struct StudyModel: Sendable {
         (self.inception, self.identity) = (inception, identity)
     }
 
-    /// Text states of one prompt, [77, D].
-    func states(_ prompt: String) -> Tensor { text([tokenizer(prompt).ids]).lastHiddenState[0] }
+    /// Text states of one prompt, [77 · chunks, D].
+    func states(_ prompt: String) -> Tensor { PromptEncoder(tokenizer, text)(prompt).states }
 
     /// Photos as the adapter reads them, [N, E].
     func conditioningEmbeddings(_ images: [RGBImage]) -> Tensor {
