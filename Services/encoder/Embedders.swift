@@ -32,7 +32,8 @@ struct PromptEmbedder: Sendable {
     init(_ folder: PipelineFolder) throws {
         encoder = PromptEncoder(try folder.tokenizer(), try folder.text())
         empty = encoder("").states
-        hash = try folder.textHash()
+        // 2: the form of the file. Embeddings that were kept by an earlier version are not found.
+        hash = try folder.textHash() + "-2"
     }
 
     func callAsFunction(_ text: String) throws -> Data {

@@ -15,7 +15,7 @@ public struct DreamBoothSettings: Codable, Sendable, Equatable {
     /// Updates.
     public var maxTrainSteps = 120
     public var learningRate: Float = 2e-4
-    /// Photos of the person in a batch; as many class pictures stand beside them.
+    /// Pictures in a batch, half of them of the person, half of the class; an update takes two batches.
     public var trainBatchSize = 4
     /// λ of the prior-preservation term (paper eq. 13).
     public var priorLossWeight: Float = 1

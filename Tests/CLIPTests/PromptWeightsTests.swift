@@ -10,7 +10,7 @@ import Testing
         for prompt in [
             "a photo of a person", "a person (smiling), outdoors", "ratio 3:2", "(", ")", "a :1.2)", "(a:b)",
         ] {
-            #expect(PromptWeights(prompt).pieces == [.init(text: prompt, weight: 1)])
+            #expect(pieces(prompt) == ["\(prompt)|1.0"])
         }
         #expect(PromptWeights("").pieces.isEmpty)
     }

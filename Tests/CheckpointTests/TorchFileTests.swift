@@ -86,22 +86,25 @@ import Testing
         #expect(errors > (whole.count + 6) / 7)
     }
 
+    private static func pickle(_ parts: [UInt8]...) -> Data { Data([0x80, 2] + parts.flatMap { $0 }) }
+
     /// Pickles that want much for little: nesting, repetition, circles, huge numbers.
-    @Test(arguments: [
-        // ((((… a million tuples within each other.
-        Data([0x80, 2]) + Data(")".utf8) + Data(repeating: 0x85, count: 1_000_000) + Data(".".utf8),
+    private static let harmful: [Data] = [
+        // A million tuples within each other.
+        pickle(Array(")".utf8), [UInt8](repeating: 0x85, count: 1_000_000), Array(".".utf8)),
         // A million lists, each in the one before.
-        Data([0x80, 2]) + Data(repeating: 0x5D, count: 1_000_000) + Data(repeating: 0x61, count: 999_999)
-            + Data(".".utf8),
+        pickle(
+            [UInt8](repeating: 0x5D, count: 1_000_000), [UInt8](repeating: 0x61, count: 999_999), Array(".".utf8)),
         // A dictionary that holds itself.
-        Data([0x80, 2]) + Data("}q\u{0}X\u{1}\u{0}\u{0}\u{0}ah\u{0}s.".utf8),
+        pickle(Array("}q".utf8), [0], Array("X".utf8), [1, 0, 0, 0], Array("ah".utf8), [0], Array("s.".utf8)),
         // A text of nearly 2^63 bytes.
-        Data([0x80, 4, 0x8D]) + Data(repeating: 0xFF, count: 7) + Data([0x7F]) + Data("x.".utf8),
-        Data([0x80, 2]) + Data("(((((((((.".utf8), Data([0x80, 2]) + Data("0.".utf8),
-        Data([0x80, 2]) + Data("h\u{5}.".utf8),
-        Data([0x80, 2]) + Data("cbuiltins\neval\n.".utf8), Data([0x80, 2]) + Data("\u{81}.".utf8),
-    ]) func picklesThatMeanHarmGiveErrors(_ pickle: Data) {
-        #expect(throws: CheckpointError.self) { try TorchFile(pickle, name: "harm") }
+        pickle([0x8D], [UInt8](repeating: 0xFF, count: 7), [0x7F], Array("x.".utf8)),
+        pickle(Array("(((((((((.".utf8)), pickle(Array("0.".utf8)), pickle(Array("h".utf8), [5], Array(".".utf8)),
+        pickle(Array("cbuiltins\neval\n.".utf8)), pickle([0x81], Array(".".utf8)),
+    ]
+
+    @Test(arguments: 0..<harmful.count) func picklesThatMeanHarmGiveErrors(_ number: Int) {
+        #expect(throws: CheckpointError.self) { try TorchFile(Self.harmful[number], name: "harm") }
     }
 }
 

@@ -70,7 +70,6 @@ import gateway
     @Test func fillsInWhatWasNotSaid() throws {
         let order = try GenerateOrder(Self.request())
         #expect(order.methods == Method.paper)
-        #expect(order.isAll)
         #expect(order.negativePrompt == "")
         #expect(order.pictures == 1)
         #expect(order.seed == 0)

@@ -85,7 +85,7 @@ import gateway
 
     @Test func everyTaskWaitsForWhatItUses() throws {
         let plan = try plan(photos: 4) { $0.pictures = 2 }
-        #expect(plan.tasks(.encode).allSatisfy(\.dependsOn.isEmpty))
+        #expect(plan.tasks(.encode).allSatisfy { $0.dependsOn.isEmpty })
         for task in plan.tasks(.aggregate) {
             guard case .aggregate(let aggregation) = task.payload else { continue }
             #expect(task.dependsOn == aggregation.embeddings)
@@ -115,7 +115,7 @@ import gateway
         let plan = try plan(photos: 5)
         var known: Set<UUID> = []
         for task in plan.tasks {
-            #expect(task.dependsOn.allSatisfy(known.contains))
+            #expect(task.dependsOn.allSatisfy { known.contains($0) })
             #expect(known.insert(task.id).inserted)
         }
     }

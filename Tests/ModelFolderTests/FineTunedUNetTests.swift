@@ -1,4 +1,5 @@
 import Checkpoint
+import Diffusion
 import Foundation
 import ModelFolder
 import TensorEngine
