@@ -140,16 +140,29 @@ struct Unpickler {
         case UInt8(ascii: "}"): stack.append(.dictionary(heap.dictionary()))
         case UInt8(ascii: "]"): stack.append(.list(heap.list([])))
         case UInt8(ascii: ")"): stack.append(.tuple([], depth: 1))
-        case 0x85, 0x86, 0x87: stack.append(try tuple(try pop(Int(code) - 0x84)))
-        case UInt8(ascii: "t"): stack.append(try tuple(try popMark()))
+        case 0x85, 0x86, 0x87:
+            let values = try pop(Int(code) - 0x84)
+            stack.append(try Self.tuple(values, reader))
+        case UInt8(ascii: "t"):
+            let values = try popMark()
+            stack.append(try Self.tuple(values, reader))
         case UInt8(ascii: "l"): stack.append(.list(heap.list(try popMark())))
         case UInt8(ascii: "d"):
             stack.append(.dictionary(heap.dictionary()))
-            try setItems(try popMarkBelowTop())
-        case UInt8(ascii: "s"): try setItems(try pop(2))
-        case UInt8(ascii: "u"): try setItems(try popMark())
-        case UInt8(ascii: "a"): try append([try pop()])
-        case UInt8(ascii: "e"): try append(try popMark())
+            let items = try popMarkBelowTop()
+            try setItems(items)
+        case UInt8(ascii: "s"):
+            let item = try pop(2)
+            try setItems(item)
+        case UInt8(ascii: "u"):
+            let items = try popMark()
+            try setItems(items)
+        case UInt8(ascii: "a"):
+            let element = try pop()
+            try append([element])
+        case UInt8(ascii: "e"):
+            let elements = try popMark()
+            try append(elements)
 
         case UInt8(ascii: "q"): memo[try number(1)] = try top()
         case UInt8(ascii: "r"): memo[try number(4)] = try top()
@@ -165,10 +178,13 @@ struct Unpickler {
                 throw damaged("a name that is no text")
             }
             try self.name(module, name)
-        case UInt8(ascii: "Q"): stack.append(try persistent(try pop()))
+        case UInt8(ascii: "Q"):
+            let id = try pop()
+            stack.append(try persistent(id))
         case UInt8(ascii: "R"):
             let arguments = try pop()
-            stack.append(try call(try pop(), arguments))
+            let function = try pop()
+            stack.append(try call(function, arguments))
         case UInt8(ascii: "b"):
             // An OrderedDict's attributes (`_metadata`) carry no weights.
             _ = try pop()
@@ -254,6 +270,9 @@ struct Unpickler {
 
     // MARK: Stack
 
+    // An argument that pops is taken before the call it is for: the call would hold on to the old stack, and every pop
+    // copy it.
+
     private func top() throws -> PickleValue {
         guard let top = stack.last, stack.count > (marks.last ?? 0) else { throw damaged("an empty stack") }
         return top
@@ -290,9 +309,9 @@ struct Unpickler {
         stack.append(value)
     }
 
-    private func tuple(_ values: [PickleValue]) throws -> PickleValue {
+    private static func tuple(_ values: [PickleValue], _ reader: LittleEndianReader) throws -> PickleValue {
         let depth = 1 + (values.map(\.depth).max() ?? 0)
-        guard depth <= 64 else { throw damaged("tuples within tuples without end") }
+        guard depth <= 64 else { throw reader.damaged("its pickle has tuples within tuples without end") }
         return .tuple(values, depth: depth)
     }
 
