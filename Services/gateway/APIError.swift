@@ -1,3 +1,4 @@
+import Contracts
 import Foundation
 
 /// Why a request was not served: an HTTP status and the words for the user.
@@ -19,6 +20,40 @@ public struct APIError: Error, Sendable, Equatable {
 }
 
 extension APIError {
+    /// Reads a body of JSON.
+    /// - Throws: `APIError` (400) saying what is wrong and where.
+    public static func decode<T: Decodable>(_ type: T.Type, from data: Data, of body: String) throws(APIError) -> T {
+        do {
+            return try JSONDecoder.likeness.decode(type, from: data)
+        } catch {
+            if let field = impossibleNumber(in: data, of: type, error) {
+                throw APIError(
+                    400, "\(body): '\(field)' is a number that it cannot have",
+                    remedy: "give a whole number, not negative, or a finite one; the README shows a request")
+            }
+            throw APIError(error, of: body)
+        }
+    }
+
+    /// Foundation says of a fraction where a whole number belongs only that the data are no JSON. The number whose
+    /// replacement by 1 makes another error of it, or none, is the one.
+    private static func impossibleNumber(in data: Data, of type: (some Decodable).Type, _ error: any Error) -> String? {
+        func isVague(_ error: any Error) -> Bool {
+            guard case DecodingError.dataCorrupted(let context) = error else { return false }
+            return context.codingPath.isEmpty
+        }
+        let text = String(decoding: data, as: UTF8.self)
+        guard isVague(error) else { return nil }
+        for match in text.matches(of: /"([a-z_]+)"\s*:\s*(-?[0-9][0-9.eE+-]*)/) {
+            let changed = text.replacingCharacters(in: match.2.startIndex..<match.2.endIndex, with: "1")
+            do {
+                _ = try JSONDecoder.likeness.decode(type, from: Data(changed.utf8))
+                return String(match.1)
+            } catch { if !isVague(error) { return String(match.1) } }
+        }
+        return nil
+    }
+
     /// JSON that is no such body (400), saying where.
     public init(_ error: any Error, of body: String) {
         let found: (context: DecodingError.Context, key: (any CodingKey)?, problem: String?) =
@@ -61,6 +96,7 @@ extension APIError {
         case is Bool.Type: "true or false"
         case is Int.Type, is UInt64.Type: "a whole number"
         case is Double.Type: "a number"
+        case is [String: Any].Type: "a JSON object"
         case is any Collection.Type: "a list"
         default: "a JSON object"
         }

@@ -146,10 +146,7 @@ extension Request {
     /// The body, read as JSON.
     /// - Throws: `APIError` (400) saying what is wrong and where.
     func decode<T: Decodable>(_ type: T.Type, of what: String) async throws -> T {
-        let data = try await bytes(upTo: Limits.jsonBytes, of: what)
-        do {
-            return try JSONDecoder.likeness.decode(type, from: data)
-        } catch { throw APIError(error, of: what) }
+        try APIError.decode(type, from: await bytes(upTo: Limits.jsonBytes, of: what), of: what)
     }
 
     /// A percent-encoded value from a header, or else from the query.

@@ -33,10 +33,9 @@ import gateway
         (#"{"person": "A", "methods": ["all"], "prompts": ["a"], "guidance_scale": NaN}"#, "the job cannot be read"),
     ])
     func saysWhereJSONIsWrong(_ json: String, _ place: String) throws {
-        let wrong = try #require(throws: (any Error).self) {
-            try JSONDecoder.likeness.decode(GenerateRequest.self, from: Data(json.utf8))
+        let error = try #require(throws: APIError.self) {
+            try APIError.decode(GenerateRequest.self, from: Data(json.utf8), of: "the job")
         }
-        let error = APIError(wrong, of: "the job")
         #expect(error.status == 400)
         #expect(error.error.contains(place), "\(error.error)")
         #expect(!error.remedy.isEmpty)

@@ -95,6 +95,7 @@ func withGateway(_ servers: Servers, _ body: (RunningGateway) async throws -> Vo
     let name = uniqueName("gateway").replacing("-", with: "_")
     let admin = Database(url: servers.postgres, connections: 1, logger: quiet)
     try await admin.administer("CREATE DATABASE \(name)")
+    await admin.close()
     guard var address = URLComponents(string: servers.postgres) else {
         throw TestFailure("no URL: \(servers.postgres)")
     }
@@ -136,8 +137,10 @@ func withGateway(_ servers: Servers, _ body: (RunningGateway) async throws -> Vo
     try await eventually("the gateway ends after SIGTERM") { !process.isRunning }
     let (status, text) = (process.terminationStatus, try String(contentsOf: log, encoding: .utf8))
     await gateway.database.close()
-    try await admin.administer("DROP DATABASE \(name) WITH (FORCE)")
-    await admin.close()
+    // A new connection: the test may have stopped the server that the first one was to.
+    let remover = Database(url: servers.postgres, connections: 1, logger: quiet)
+    try await remover.administer("DROP DATABASE \(name) WITH (FORCE)")
+    await remover.close()
     let management = try ManagementAPI(amqpURL: servers.amqp)
     for queue in Stage.allCases.map(\.rawValue) + ["dead-letters"] {
         try await management.delete("queues/%2F/\(name).\(queue)")
