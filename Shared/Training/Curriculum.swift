@@ -39,8 +39,8 @@ public struct CurriculumSettings: Codable, Sendable, Equatable {
     public var photos = 14
     /// Updates of each stage, by name.
     public var steps: [String: Int] = [
-        "vae": 4000, "clip": 600, "unet": 5500, "inception": 500, "identity": 1500, "ip-adapter": 900,
-        "self-attention": 1300,
+        "vae": 4000, "clip": 600, "unet": 5500, "inception": 2500, "identity": 1500, "ip-adapter": 900,
+        "self-attention": 1000,
     ]
     /// Pictures in a batch, by stage; an update takes two batches, one on each core.
     public var batchSize: [String: Int] = [
