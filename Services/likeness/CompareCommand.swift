@@ -32,6 +32,9 @@ struct CompareCommand: ParsableCommand {
     @Option(help: "People for the curve over the number of photos; 0 leaves it out.")
     var curve = 12
 
+    @Option(help: "People, the first ones, for DreamBooth, which takes half a minute each; all if not given.")
+    var fineTuned: Int?
+
     @Option(help: "Guidance scale.")
     var guidance: Float = 3
 
@@ -50,7 +53,7 @@ struct CompareCommand: ParsableCommand {
     enum Split: String, ExpressibleByArgument { case testing, validation }
 
     func validate() throws {
-        guard count >= 2, pictures >= 1, steps >= 1 else {
+        guard count >= 2, pictures >= 1, steps >= 1, fineTuned ?? 2 >= 2 else {
             throw ValidationError("ask for at least 2 people, 1 picture and 1 step")
         }
         for name in without.split(separator: ",") where StudyMethod(rawValue: String(name)) == nil {
@@ -67,6 +70,7 @@ struct CompareCommand: ParsableCommand {
         var settings = StudySettings()
         (settings.people, settings.picturesPerPerson, settings.steps) = (count, pictures, steps)
         (settings.guidanceScale, settings.ipAdapterScale) = (guidance, scale)
+        settings.fineTunedPeople = fineTuned
         settings.without = without.split(separator: ",").map(String.init)
         let study = try Study(
             model: model.map { URL(fileURLWithPath: $0) } ?? curriculum.modelURL,

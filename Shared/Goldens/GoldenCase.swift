@@ -75,7 +75,12 @@ public struct GoldenCase {
         guard let text = try object("weights_from")[role] as? String, let name = text.split(separator: " ").first else {
             throw missing("weights_from.\(role)")
         }
-        return try GoldenCase(folder.deletingLastPathComponent().appendingPathComponent(String(name)))
+        let other = folder.deletingLastPathComponent().appendingPathComponent(String(name))
+        guard FileManager.default.fileExists(atPath: other.path) else {
+            throw CheckpointError(
+                "\(folder.path): uses the weights of the case \(name), which is not beside it; make both in one go")
+        }
+        return try GoldenCase(other)
     }
 
     // MARK: Tolerance

@@ -18,6 +18,8 @@ public struct StudySettings: Codable, Sendable, Equatable {
     public var steps = 25
     public var guidanceScale: Float = 3
     public var ipAdapterScale: Float = 1
+    /// How many people, the first ones, are fine-tuned on, which takes long; nil for all.
+    public var fineTunedPeople: Int?
     /// How the person is fine-tuned.
     public var dreamBooth = DreamBoothSettings()
     /// Methods to leave out.
@@ -41,6 +43,7 @@ public enum StudyMethod: String, CaseIterable, Codable, Sendable {
     case selfAttentionAvg = "ip-adapter-self-attention-avg"
 
     var aggregation: Aggregation? { Aggregation(rawValue: rawValue) }
+    var isFineTuned: Bool { self == .dreamBooth || self == .dreamBoothLoRA }
 }
 
 /// One picture and its scores.
@@ -107,7 +110,8 @@ public struct Study {
         try real(&outcome)
         for method in StudyMethod.allCases where !settings.without.contains(method.rawValue) {
             let start = ContinuousClock.now
-            for person in subjects.indices {
+            let count = method.isFineTuned ? settings.fineTunedPeople ?? subjects.count : subjects.count
+            for person in subjects.indices.prefix(count) {
                 for (picture, image) in try pictures(method, person) {
                     outcome.pictures.append(picture)
                     try onPicture(picture, image)
@@ -171,9 +175,8 @@ public struct Study {
         let negative = model.states("")
         return try (0..<settings.picturesPerPerson).map { i in
             let caption = subject.captions[i % subject.captions.count]
-            let isOwn = method == .dreamBooth || method == .dreamBoothLoRA
             let prompt =
-                isOwn
+                method.isFineTuned
                 ? caption.replacing(
                     settings.dreamBooth.classNoun, with: settings.dreamBooth.subject, maxReplacements: 1)
                 : caption

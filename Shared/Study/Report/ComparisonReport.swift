@@ -70,13 +70,14 @@ public struct ComparisonReport: Sendable {
     private var facts: String {
         func mean(_ x: [Double]) -> Double { x.reduce(0, +) / Double(max(x.count, 1)) }
         let s = outcome.settings
+        let few = s.fineTunedPeople.map { " DreamBooth's rows are of the first \($0) people only." } ?? ""
         return String(
             format:
                 "%d held-out people, %d pictures of each by every method, the same captions and seeds (seed %llu, %d "
                 + "steps, guidance %.1f, IP-Adapter scale %.1f). Real photos: %.3f between photos of one person, %.3f "
                 + "between people. Intervals: 95 %%, bootstrap over people.",
             people, s.picturesPerPerson, s.seed, s.steps, s.guidanceScale, s.ipAdapterScale, mean(outcome.samePerson),
-            mean(outcome.otherPeople))
+            mean(outcome.otherPeople)) + few
     }
 
     private var sentences: [String] {
