@@ -3,19 +3,18 @@ import Foundation
 import ImageIO
 import ImageMetrics
 import ModelFolder
-import TensorEngine
 
 /// A method's pictures → its row of the table.
 struct Scorer: Sendable {
     /// Features and class logits, for FID and IS.
-    let inception: EvaluationNetwork?
+    let inception: ScoringNetwork?
     /// Identity embeddings.
-    let identity: EvaluationNetwork?
+    let identity: ScoringNetwork?
     let isRandom: Bool
 
     init(_ folder: PipelineFolder) throws {
-        inception = try folder.evaluationNetwork("inception")
-        identity = try folder.evaluationNetwork("identity")
+        inception = try ScoringNetwork(folder, "inception")
+        identity = try ScoringNetwork(folder, "identity")
         isRandom = folder.isRandomMiniature
     }
 
@@ -39,12 +38,12 @@ struct Scorer: Sendable {
         let missing = "no evaluation networks in the models folder (evaluation/inception, evaluation/identity)"
         var metrics: [MetricView] = []
         if let inception {
-            let (features, logits) = try run(inception, pictures)
+            let (features, logits) = inception(pictures)
             // Unseen photos where there are enough for a covariance, else all of them.
             let real = photos.unseen.count >= 2 ? photos.unseen : photos.references + photos.unseen
             if pictures.count >= 2, real.count >= 2 {
                 let distance = try FrechetDistance.between(
-                    FeatureStatistics(features: features), FeatureStatistics(features: run(inception, real).features))
+                    FeatureStatistics(features: features), FeatureStatistics(features: inception(real).features))
                 let kind = photos.unseen.count >= 2 ? "unseen" : "reference"
                 metrics.append(metric(.fid, distance, "against \(real.count) \(kind) photos"))
             } else {
@@ -60,12 +59,12 @@ struct Scorer: Sendable {
             if photos.unseen.isEmpty {
                 metrics.append(metric(.identitySimilarity, nil, "no photo was left unseen: add photos"))
             } else {
-                let made = try run(identity, pictures).features
-                let real = try run(identity, photos.unseen).features
+                let made = identity(pictures).features
+                let real = identity(photos.unseen).features
                 metrics.append(
                     metric(
                         .identitySimilarity, Self.meanCosine(made, real),
-                        "to \(real.count) unseen photos; " + (try yardstick(identity, real, photos))))
+                        "to \(real.count) unseen photos; " + yardstick(identity, real, photos)))
             }
         } else {
             metrics.append(metric(.identitySimilarity, nil, missing))
@@ -75,12 +74,12 @@ struct Scorer: Sendable {
 
     /// What the person's real photos and those of others reach by the same measure.
     private func yardstick(
-        _ identity: EvaluationNetwork, _ unseen: [[Double]], _ photos: Photos
-    ) throws -> String {
-        let own = try run(identity, photos.references).features
+        _ identity: ScoringNetwork, _ unseen: [[Double]], _ photos: Photos
+    ) -> String {
+        let own = identity(photos.references).features
         var words = String(format: "the person's other photos reach %.3f", Self.meanCosine(own, unseen))
         if !photos.ofOthers.isEmpty {
-            let others = try run(identity, photos.ofOthers).features
+            let others = identity(photos.ofOthers).features
             words += String(
                 format: ", photos of %d other people %.3f", photos.ofOthers.count, Self.meanCosine(others, unseen))
         }
@@ -90,20 +89,5 @@ struct Scorer: Sendable {
     private static func meanCosine(_ a: [[Double]], _ b: [[Double]]) -> Double {
         let all = a.flatMap { a in b.map { cosineSimilarity(a, $0) } }
         return all.reduce(0, +) / Double(max(all.count, 1))
-    }
-
-    private func run(
-        _ network: EvaluationNetwork, _ images: [RGBImage]
-    ) throws -> (features: [[Double]], logits: [[Double]]) {
-        let side = network.config.imageSize
-        var features: [[Double]] = []
-        var logits: [[Double]] = []
-        for image in images {
-            let pixels = image.resized(width: side, height: side, filter: .bicubic).tensor(scale: 2, offset: -1)
-            let output = network(pixels)
-            features.append(output.features.scalars.map(Double.init))
-            logits.append(output.logits.scalars.map(Double.init))
-        }
-        return (features, logits)
     }
 }

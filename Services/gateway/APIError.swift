@@ -1,5 +1,5 @@
 import Contracts
-import Foundation
+public import Foundation
 
 /// Why a request was not served: an HTTP status and the words for the user.
 public struct APIError: Error, Sendable, Equatable {

@@ -1,4 +1,4 @@
-public import CLIP
+internal import CLIP
 internal import IPAdapter
 public import TensorEngine
 

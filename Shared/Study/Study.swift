@@ -128,15 +128,15 @@ public struct Study {
 
     /// Unseen photos among themselves: what is to be reached, and what strangers have in common.
     private func real(_ outcome: inout StudyOutcome) throws {
-        let embedded = subjects.map { model.identities($0.unseen) }
-        let references = subjects.map { model.identities($0.references) }
+        let embedded = subjects.map { model.identity($0.unseen).features }
+        let references = subjects.map { model.identity($0.references).features }
         for (i, own) in embedded.enumerated() {
             outcome.samePerson.append(Self.mean(own.flatMap { a in references[i].map { cosineSimilarity(a, $0) } }))
             let others = embedded.enumerated().filter { $0.offset != i }.flatMap(\.element)
             if !others.isEmpty {
                 outcome.otherPeople.append(Self.mean(own.flatMap { a in others.map { cosineSimilarity(a, $0) } }))
             }
-            outcome.realFeatures.append(model.inceptionOutputs(subjects[i].unseen).features)
+            outcome.realFeatures.append(model.inception(subjects[i].unseen).features)
         }
     }
 
@@ -171,7 +171,7 @@ public struct Study {
         } else if method != .textOnly {
             pipeline.unet = try fineTuned(method, person)
         }
-        let unseen = model.identities(subject.unseen)
+        let unseen = model.identity(subject.unseen).features
         let negative = model.states("")
         return try (0..<settings.picturesPerPerson).map { i in
             let caption = subject.captions[i % subject.captions.count]
@@ -190,8 +190,8 @@ public struct Study {
                     prompt: model.states(prompt), negativePrompt: negative, tokens: tokens,
                     aggregation: method.aggregation))
             let seconds = (ContinuousClock.now - start) / .seconds(1)
-            let own = model.identities([image])[0]
-            let inception = model.inceptionOutputs([image])
+            let own = model.identity([image]).features[0]
+            let inception = model.inception([image])
             return (
                 StudyPicture(
                     method: method, person: person, caption: caption, seed: seed,

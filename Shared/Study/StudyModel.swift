@@ -19,7 +19,7 @@ struct StudyModel: Sendable {
     let vision: CLIPVisionModel
     let photos: PhotoEncoder
     let textProjection: Linear?
-    let inception, identity: EvaluationNetwork
+    let inception, identity: ScoringNetwork
 
     init(_ folder: PipelineFolder) throws {
         pictures = try PicturePipeline(folder)
@@ -29,8 +29,8 @@ struct StudyModel: Sendable {
         vision = try folder.vision()
         photos = try PhotoEncoder(folder)
         textProjection = try folder.textProjection()
-        guard let inception = try folder.evaluationNetwork("inception"),
-            let identity = try folder.evaluationNetwork("identity")
+        guard let inception = try ScoringNetwork(folder, "inception"),
+            let identity = try ScoringNetwork(folder, "identity")
         else {
             throw CheckpointError(
                 "\(folder.url.path): has no evaluation/inception and evaluation/identity, without which nothing can be "
@@ -63,21 +63,4 @@ struct StudyModel: Sendable {
             cosineSimilarity(a[i].scalars.map(Double.init), b[i].scalars.map(Double.init))
         }
     }
-
-    /// Features and logits for FID and IS.
-    func inceptionOutputs(_ images: [RGBImage]) -> (features: [[Double]], logits: [[Double]]) {
-        let output = inception(pixels(images, inception.config.imageSize))
-        return (rows(output.features), rows(output.logits))
-    }
-
-    /// Identity embeddings.
-    func identities(_ images: [RGBImage]) -> [[Double]] {
-        rows(identity(pixels(images, identity.config.imageSize)).features)
-    }
-
-    private func pixels(_ images: [RGBImage], _ side: Int) -> Tensor {
-        .stacked(images.map { $0.resized(width: side, height: side).tensor(scale: 2, offset: -1) })
-    }
-
-    private func rows(_ x: Tensor) -> [[Double]] { (0..<x.shape[0]).map { x[$0].scalars.map(Double.init) } }
 }
