@@ -35,8 +35,7 @@ import Training
         }
     }
 
-    /// People who were rendered for this test, with a seed that no training data has. Max pooling and text alone are left
-    /// out: max pooling is not clearly above strangers (README), text cannot be.
+    /// People who were rendered for this test, with a seed that no training data has.
     @Test func drawsPeopleWhoResembleThemselvesMoreThanOthers() throws {
         let work = FileManager.default.temporaryDirectory.appendingPathComponent("study-\(UUID().uuidString)")
         defer { try? FileManager.default.removeItem(at: work) }
@@ -51,9 +50,10 @@ import Training
             model: Self.model, people: FaceDataset.load(people).people, settings,
             work: work.appendingPathComponent("work"))
         let outcome = try study.run(say: { _ in }, onPicture: { _, _ in })
+        // Max pooling is drawn but not asked for more: it is not clearly above strangers (README).
+        let resembling: [StudyMethod] = [.ipAdapter, .ipAdapterAvg, .selfAttention]
         let strangers = outcome.otherPeople.reduce(0, +) / Double(outcome.otherPeople.count)
-        #expect(outcome.methods == methods)
-        for method in methods {
+        for method in resembling {
             let own = outcome.pictures.filter { $0.method == method }.map(\.identitySimilarity)
             #expect(own.count == 8)
             #expect(own.reduce(0, +) / 8 > strangers, "\(method.rawValue)")
