@@ -156,6 +156,15 @@ let package = Package(
         tests("TrainingTests", ["Training", "RenderedPeople", "Diffusion", "Checkpoint", "TensorEngine"]),
         tests("StudyTests", ["Study", "Training", "ModelFolder", "RenderedPeople", "Checkpoint"]),
         .target(name: "TestSupport", path: "Tests/Support", swiftSettings: strict),
+        .target(
+            name: "MalformedFiles",
+            dependencies: ["ModelFolder", "CLIP", "Diffusion", "ImageIO", "Checkpoint", "TensorEngine"],
+            path: "Tests/MalformedFiles", swiftSettings: strict),
+        .target(name: "CAllocationWatch", path: "Tests/CAllocationWatch"),
+        .executableTarget(
+            name: "malformed", dependencies: ["MalformedFiles", "CAllocationWatch"], path: "Tests/MalformedRun",
+            exclude: ["run"], swiftSettings: strict),
+        tests("MalformedTests", ["MalformedFiles"]),
         tests("TensorEngineTests", ["TensorEngine"]),
         tests("CheckpointTests", ["Checkpoint", "TensorEngine"], resources: [.copy("Fixtures")]),
         tests("IPAdapterTests", ["IPAdapter", "Checkpoint", "TensorEngine"], resources: [.copy("Fixtures")]),

@@ -36,6 +36,16 @@ public struct VAEConfig: Codable, Sendable {
         latentChannels = try c.decodeIfPresent(Int.self, forKey: .latentChannels) ?? latentChannels
         normNumGroups = try c.decodeIfPresent(Int.self, forKey: .normNumGroups) ?? normNumGroups
         scalingFactor = try c.decodeIfPresent(Float.self, forKey: .scalingFactor) ?? scalingFactor
+        try requireSizes(
+            in: "vae/config.json",
+            [
+                "in_channels": [inChannels], "out_channels": [outChannels], "block_out_channels": blockOutChannels,
+                "latent_channels": [latentChannels], "norm_num_groups": [normNumGroups],
+            ])
+        try requireSizes(
+            in: "vae/config.json",
+            ["layers_per_block": [layersPerBlock], "the number of block_out_channels": [blockOutChannels.count]],
+            upTo: 16)
     }
 
     /// Pixels of a side for each latent of a side.
