@@ -75,11 +75,12 @@ let package = Package(
         library("Diffusion", ["NeuralNetwork", "Checkpoint", "TensorEngine"]),
         library("IPAdapter", ["Diffusion", "NeuralNetwork", "Checkpoint", "TensorEngine"]),
         library("ImageMetrics", ["COpenBLAS", "ImageIO", "NeuralNetwork", "Checkpoint", "TensorEngine"]),
+        library("Faces", ["ImageIO", "NeuralNetwork", "Checkpoint", "TensorEngine"]),
         library("RenderedPeople", ["ImageIO"]),
         library(
             "ModelFolder",
             [
-                "CLIP", "Diffusion", "IPAdapter", "ImageMetrics", "ImageIO", "NeuralNetwork", "Checkpoint",
+                "CLIP", "Diffusion", "IPAdapter", "ImageMetrics", "Faces", "ImageIO", "NeuralNetwork", "Checkpoint",
                 "TensorEngine", crypto,
             ]),
         library(
@@ -144,7 +145,7 @@ let package = Package(
             "likeness",
             [
                 "Contracts", "Messaging", "Goldens", "Study", "Training", "ModelFolder", "RenderedPeople", "ImageIO",
-                "Diffusion", "CLIP",
+                "ImageMetrics", "Diffusion", "CLIP",
                 "IPAdapter", "Checkpoint", "TensorEngine", argumentParser,
             ]),
 
@@ -165,6 +166,8 @@ let package = Package(
             name: "malformed", dependencies: ["MalformedFiles", "CAllocationWatch"], path: "Tests/MalformedRun",
             exclude: ["run"], swiftSettings: strict),
         tests("MalformedTests", ["MalformedFiles"]),
+        tests("FacesTests", ["Faces", "ImageIO", "Checkpoint", "TensorEngine"], resources: [.copy("Fixtures")]),
+        tests("ImageMetricsTests", ["ImageMetrics", "ImageIO"]),
         tests("TensorEngineTests", ["TensorEngine"]),
         tests("CheckpointTests", ["Checkpoint", "TensorEngine"], resources: [.copy("Fixtures")]),
         tests("IPAdapterTests", ["IPAdapter", "Checkpoint", "TensorEngine"], resources: [.copy("Fixtures")]),

@@ -81,7 +81,8 @@ struct IResNetBlock: Sendable {
         let shortcut = w / "downsample"
         downsample =
             (shortcut / 0).has("weight")
-            ? try NormalizedConvolution(shortcut / 0, norm: shortcut / 1, stride: stride, eps: 1e-5) { _, _ in .init(0) }
+            ? try NormalizedConvolution(shortcut / 0, norm: shortcut / 1, stride: stride, eps: 1e-5) { _, _ in .init(0)
+            }
             : nil
     }
 

@@ -109,7 +109,9 @@ public struct MTCNN: Sendable {
     }
 
     /// (v − 127.5) / 128
-    private static func normalized(_ levels: Tensor) -> Tensor { levels.scaled(by: 0.0078125, plus: -127.5 * 0.0078125) }
+    private static func normalized(_ levels: Tensor) -> Tensor {
+        levels.scaled(by: 0.0078125, plus: -127.5 * 0.0078125)
+    }
 
     /// What of each box lies in the picture, at `side`×`side`; boxes that lie outside are left out.
     private static func crops(of boxes: [FaceBox], _ image: Tensor, side: Int) -> ([FaceBox], [Tensor]) {

@@ -17,7 +17,8 @@ extension Tensor {
     ) -> Tensor {
         precondition(shape.count == 4 && !requiresGradient, "pooling wants a constant [N, H, W, C], not \(shape)")
         let (n, h, w, c) = (shape[0], shape[1], shape[2], shape[3])
-        precondition(window > padding && h + 2 * padding >= (partial ? 1 : window) && w + 2 * padding >= (partial ? 1 : window),
+        precondition(
+            window > padding && h + 2 * padding >= (partial ? 1 : window) && w + 2 * padding >= (partial ? 1 : window),
             "window \(window)")
         func windows(_ extent: Int) -> Int {
             let room = extent + 2 * padding - window

@@ -47,7 +47,8 @@ enum SafetensorsMutants {
         let length = UInt64(header().utf8.count)
         let count = UInt64(whole.count)
         let wrongLengths: [UInt64] = [
-            0, 1, 7, length - 1, length + 1, length + 8, count, count - 7, 1 << 20, 100_000_001, 1 << 31, 1 << 32, 1 << 53,
+            0, 1, 7, length - 1, length + 1, length + 8, count, count - 7, 1 << 20, 100_000_001, 1 << 31, 1 << 32,
+            1 << 53,
             1 << 62, 1 << 63, .max, .max - 7,
         ]
         for wrong in wrongLengths {

@@ -24,6 +24,9 @@ enum MalformedRun {
         }
     }
 
+    /// A line on standard output, at once: the next file may be the last.
+    static func show(_ line: String) { FileHandle.standardOutput.write(Data("\(line)\n".utf8)) }
+
     // MARK: Parent
 
     static func parent(_ only: String?) throws {
@@ -40,21 +43,25 @@ enum MalformedRun {
             process.standardOutput = pipe
             try process.run()
             var last: (Int, String)?
-            let text = String(decoding: pipe.fileHandleForReading.readDataToEndOfFile(), as: UTF8.self)
-            process.waitUntilExit()
-            for line in text.split(separator: "\n") {
-                let parts = line.split(separator: "\t", maxSplits: 2).map(String.init)
-                if parts[0] == "begin" {
-                    last = (Int(parts[1]) ?? 0, parts[2])
-                } else {
-                    tally[parts[0], default: 0] += Int(parts[1]) ?? 1
+            var rest = Data()
+            // Line by line, as they come: a file that hangs shows too.
+            while case let part = pipe.fileHandleForReading.availableData, !part.isEmpty {
+                rest += part
+                while let end = rest.firstIndex(of: UInt8(ascii: "\n")) {
+                    let parts = String(decoding: rest[..<end], as: UTF8.self).split(separator: "\t", maxSplits: 2)
+                        .map(String.init)
+                    rest = Data(rest[(end + 1)...])
+                    guard parts.count >= 2 else { continue }
+                    if parts[0] == "begin" { last = (Int(parts[1]) ?? 0, parts[2]) }
+                    tally[parts[0], default: 0] += 1
+                    if parts[0] == "wrong" { show("WRONG  \(parts[2])") }
+                    if parts[0] == "note" { show(parts[2]) }
                 }
-                if parts[0] == "wrong" { print("WRONG  \(parts[2])") }
-                if parts[0] == "note" { print(parts[2]) }
             }
+            process.waitUntilExit()
             if process.terminationStatus == 0 { break }
             crashes += 1
-            print("CRASH  \(last.map { "\($0.1) (status \(process.terminationStatus))" } ?? "before the first file")")
+            show("CRASH  \(last.map { "\($0.1) (status \(process.terminationStatus))" } ?? "before the first file")")
             guard let last, crashes < 100 else { break }
             next = last.0 + 1
         }
@@ -69,9 +76,6 @@ enum MalformedRun {
 
     // MARK: Child
 
-    /// A line on standard output, at once: the next file may be the last.
-    static func say(_ line: String) { FileHandle.standardOutput.write(Data("\(line)\n".utf8)) }
-
     static func child(from first: Int, folder: URL, _ only: String?) throws {
         guard watch_works() == 1 else { fatalError("allocations cannot be seen") }
         let trial = try Trial(folder: folder)
@@ -79,7 +83,7 @@ enum MalformedRun {
         var worst: [Mutant.Kind: (Double, String)] = [:]
         for (i, mutant) in all.enumerated() where i >= first {
             if let only, !mutant.what.contains(only) { continue }
-            say("begin\t\(i)\t\(mutant.what)")
+            show("begin\t\(i)\t\(mutant.what)")
             let (size, read, undo) = try trial.prepare(mutant)
             if i == first { _ = read() }  // what is set up once for all files
             watch_start()
@@ -87,15 +91,15 @@ enum MalformedRun {
             let memory = watch_stop()
             try undo()
             if case .read = outcome {
-                say("read\t1")
+                show("read\t1")
             } else {
-                say("refused\t1\(mutant.mustFail ? "\nmust\t1" : "")")
+                show("refused\t1\(mutant.mustFail ? "\nmust\t1" : "")")
             }
-            if let complaint = Trial.complaint(mutant, outcome) { say("wrong\t1\t\(mutant.what): \(complaint)") }
+            if let complaint = Trial.complaint(mutant, outcome) { show("wrong\t1\t\(mutant.what): \(complaint)") }
             let (largest, peak) = (Int(memory.largest), Int(memory.peak))
             let (block, total) = (max(2 * size, block) + mutant.allowance, 2 * size + total + mutant.allowance)
             if largest > block || peak > total {
-                say("wrong\t1\t\(mutant.what): a file of \(size) bytes took \(largest) at once and \(peak) in all")
+                show("wrong\t1\t\(mutant.what): a file of \(size) bytes took \(largest) at once and \(peak) in all")
             }
             let share = Double(peak) / Double(total)
             if share > worst[mutant.kind]?.0 ?? 0 {
@@ -103,7 +107,7 @@ enum MalformedRun {
             }
         }
         for kind in Mutant.Kind.allCases {
-            if let (_, text) = worst[kind] { say("note\t0\tmost memory of \(kind.rawValue): \(text)") }
+            if let (_, text) = worst[kind] { show("note\t0\tmost memory of \(kind.rawValue): \(text)") }
         }
     }
 }
