@@ -11,6 +11,11 @@ public struct DetectedFace: Sendable {
     /// Left eye, right eye, nose, left and right corner of the mouth, as seen in the picture: (x, y) in pixels.
     public var landmarks: [SIMD2<Float>]
 
+    /// A face somewhere.
+    public init(box: SIMD4<Float>, probability: Float, landmarks: [SIMD2<Float>]) {
+        (self.box, self.probability, self.landmarks) = (box, probability, landmarks)
+    }
+
     /// Width · height in pixels.
     public var area: Float { (box[2] - box[0]) * (box[3] - box[1]) }
 }

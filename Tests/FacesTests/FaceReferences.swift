@@ -9,7 +9,8 @@ struct FaceReferences {
     private let json: [String: Any]
 
     init() throws {
-        let url = try #require(Bundle.module.url(forResource: "Fixtures/faces", withExtension: "json"))
+        let found = Bundle.module.url(forResource: "Fixtures/faces", withExtension: "json")
+        let url = try #require(found)
         json = try #require(JSONSerialization.jsonObject(with: Data(contentsOf: url)) as? [String: Any])
     }
 
