@@ -26,10 +26,15 @@ struct ShardedCheckpoint: TensorSource {
         var files: [String: any TensorSource] = [:]
         var places: [String: any TensorSource] = [:]
         for (name, file) in weightMap {
-            guard !file.contains("/"), file != ".." else {
-                throw CheckpointError("\(url.path): names the file \(file), which is not beside it")
+            guard !file.contains("/"), !["", ".", ".."].contains(file) else {
+                throw CheckpointError("\(url.path): names the file '\(file)', which is not beside it")
             }
-            let source = try files[file] ?? CheckpointFile.open(folder.appendingPathComponent(file))
+            let source: any TensorSource
+            do {
+                source = try files[file] ?? CheckpointFile.open(folder.appendingPathComponent(file))
+            } catch let error as CheckpointError {
+                throw CheckpointError("\(url.path): names a file that cannot be read: \(error)")
+            }
             files[file] = source
             guard source.shape(of: name) != nil else {
                 throw CheckpointError("\(url.path): \(name) is not in \(file); the parts are of different checkpoints")

@@ -46,6 +46,10 @@ public struct VAEConfig: Codable, Sendable {
             in: "vae/config.json",
             ["layers_per_block": [layersPerBlock], "the number of block_out_channels": [blockOutChannels.count]],
             upTo: 16)
+        if let odd = blockOutChannels.first(where: { $0 % normNumGroups != 0 }) {
+            throw CheckpointError(
+                "vae/config.json: norm_num_groups \(normNumGroups) does not divide \(odd) of block_out_channels")
+        }
     }
 
     /// Pixels of a side for each latent of a side.

@@ -105,6 +105,10 @@ public struct UNetConfig: Codable, Sendable {
             ])
         try requireSizes(in: "unet/config.json", ["sample_size": [sampleSize]], upTo: 4096)
         try requireSizes(in: "unet/config.json", ["layers_per_block": [layersPerBlock]], upTo: 64)
+        if let odd = blockOutChannels.first(where: { $0 % normNumGroups != 0 }) {
+            throw CheckpointError(
+                "unet/config.json: norm_num_groups \(normNumGroups) does not divide \(odd) of block_out_channels")
+        }
         for (heads, channels) in zip(attentionHeads, blockOutChannels) where channels % heads != 0 {
             throw CheckpointError(
                 "unet/config.json: attention_head_dim \(heads) (the number of heads) does not divide \(channels) channels"

@@ -52,7 +52,7 @@ enum SettingsMutants {
         for text in [
             "[]", "{}", "null", "{\"a\":0}", "{\(ends),\"a\":-1}", "{\(ends),\"a\":1.5}", "{\(ends),\"a\":\"2\"}",
             "{\(ends),\"a\":null}", "{\(ends),\"a\":99999999999}", "{\(ends),\"a\":[2]}", "{\"<|startoftext|>\":0}",
-            "{\"<|endoftext|>\":0}", "{\"<|startoftext|>\":-5,\"<|endoftext|>\":1}", "{\(ends),}",
+            "{\"<|endoftext|>\":0}", "{\"<|startoftext|>\":-5,\"<|endoftext|>\":1}", "{\(ends)", "{\(ends):2}",
         ] { add(vocabulary, text, Data(text.utf8)) }
         add(vocabulary, "not UTF-8", Data("{".utf8) + Data([0x22, 0xFF, 0x22]) + Data(":1}".utf8))
         let merges = "tokenizer/merges.txt"

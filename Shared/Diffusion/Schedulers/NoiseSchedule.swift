@@ -113,7 +113,8 @@ struct NoiseSchedule: Sendable {
     func check(steps: Int) throws {
         guard steps >= 1, steps <= count else {
             throw SchedulerError(
-                "\(steps) steps: ask for 1 to \(count), the number of steps that the model was trained with")
+                "\(steps) steps: ask for 1 to \(count), the number of steps that the model was trained with "
+                    + "(num_train_timesteps in scheduler_config.json)")
         }
     }
 
