@@ -37,6 +37,7 @@ import Testing
         var settings = FidelityScores.Settings()
         (settings.subsetSize, settings.splits) = (4, 2)
         let scores = try FidelityScores(features: x, logits: x, others: x, settings: settings)
-        #expect(abs(scores.fid) < 1e-9 && scores.inceptionScoreMean >= 1)
+        // Roots of eigenvalues that are zero up to rounding: √ε of a trace of about 3.
+        #expect(abs(scores.fid) < 1e-6 && scores.inceptionScoreMean >= 1)
     }
 }
