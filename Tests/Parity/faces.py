@@ -45,4 +45,4 @@ with tempfile.TemporaryDirectory() as folder:
         failed |= len(got) != count or far > 0.05
         print(f"{file.name}: {len(got)} faces, facenet-pytorch {count}; edges and landmarks differ by {far:.4f} pixels at most; "
               f"first {np.round(got[0]['box'], 1).tolist() if got else '-'}")
-raise SystemExit(failed)
+raise SystemExit(int(failed))

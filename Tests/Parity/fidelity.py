@@ -115,4 +115,4 @@ for name, value in want.items():
     error = abs(answer["scores"][name] - value) / abs(value)
     failed |= not error <= 1e-3
     print(f"{name:28} torch-fidelity {value:.8g}  likeness {answer['scores'][name]:.8g}  relative difference {error:.1e}")
-raise SystemExit(failed)
+raise SystemExit(int(failed))
