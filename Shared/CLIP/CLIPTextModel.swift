@@ -49,6 +49,10 @@ public struct CLIPTextConfig: Codable, Sendable, CLIPTowerConfig {
         vocabSize = try c.decodeIfPresent(Int.self, forKey: .vocabSize) ?? vocabSize
         hiddenAct = try c.decodeIfPresent(Activation.self, forKey: .hiddenAct) ?? hiddenAct
         layerNormEps = try c.decodeIfPresent(Float.self, forKey: .layerNormEps) ?? layerNormEps
+        try requireTowerSizes(in: "text_encoder/config.json")
+        try requireSizes(
+            in: "text_encoder/config.json",
+            ["max_position_embeddings": [maxPositionEmbeddings], "vocab_size": [vocabSize]], atLeast: 2)
     }
 }
 

@@ -46,6 +46,10 @@ public struct CLIPVisionConfig: Codable, Sendable, CLIPTowerConfig {
         patchSize = try c.decodeIfPresent(Int.self, forKey: .patchSize) ?? patchSize
         hiddenAct = try c.decodeIfPresent(Activation.self, forKey: .hiddenAct) ?? hiddenAct
         layerNormEps = try c.decodeIfPresent(Float.self, forKey: .layerNormEps) ?? layerNormEps
+        try requireTowerSizes(in: "image_encoder/config.json")
+        try requireSizes(in: "image_encoder/config.json", ["projection_dim": [projectionDim]])
+        try requireSizes(in: "image_encoder/config.json", ["image_size": [imageSize]], upTo: 4096)
+        try requireSizes(in: "image_encoder/config.json", ["patch_size": [patchSize]], upTo: imageSize)
     }
 }
 

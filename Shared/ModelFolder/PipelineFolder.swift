@@ -242,7 +242,15 @@ public struct PipelineFolder: Sendable {
         try Self.decode(url.appendingPathComponent(path), type)
     }
 
+    /// A config.json has a few kB, the index of the most finely sharded checkpoint some hundred.
+    private static let settingsLimit = 16 << 20
+
     static func decode<T: Decodable>(_ url: URL, _ type: T.Type) throws -> T {
+        let size = try? FileManager.default.attributesOfItem(atPath: url.path)[.size] as? Int
+        guard size ?? 0 <= settingsLimit else {
+            throw CheckpointError(
+                "\(url.path): has \(size ?? 0) bytes, no settings file has more than \(settingsLimit)")
+        }
         do {
             return try JSONDecoder().decode(type, from: Data(contentsOf: url))
         } catch let error as CheckpointError {
