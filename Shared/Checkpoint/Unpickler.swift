@@ -15,6 +15,8 @@ indirect enum PickleValue {
     case global(String)
     case storage(Storage)
     case tensor(View)
+    /// What a trainer kept beside the tensors: neither made nor looked at.
+    case ignored
 
     /// Lists and dictionaries are filled after others have hold of them.
     final class Shared<Contents> {
@@ -99,6 +101,12 @@ struct Unpickler {
     private static let constants: Set<String> = [
         "torch.float32", "torch.float16", "torch.bfloat16", "torch.float64", "torch.int64", "torch.int32",
         "torch.int16", "torch.int8", "torch.uint8", "torch.bool",
+    ]
+
+    /// What the original Stable Diffusion checkpoints (`sd-v1-4.ckpt`, `v1-5-pruned.ckpt`) hold beside their tensors: a
+    /// trainer's callback as a key, and its best score. They stand for ``PickleValue/ignored`` and are never made.
+    private static let ignored: Set<String> = [
+        "pytorch_lightning.callbacks.model_checkpoint.ModelCheckpoint", "numpy.core.multiarray.scalar", "numpy.dtype",
     ]
 
     /// Runs the pickle to its end.
@@ -188,7 +196,10 @@ struct Unpickler {
         case UInt8(ascii: "b"):
             // An OrderedDict's attributes (`_metadata`) carry no weights.
             _ = try pop()
-            guard case .dictionary = try top() else { throw refused("the state of an object") }
+            switch try top() {
+            case .dictionary, .ignored: break
+            default: throw refused("the state of an object")
+            }
         default:
             throw refused(String(format: "the instruction 0x%02x, which makes objects", code))
         }
@@ -198,6 +209,7 @@ struct Unpickler {
 
     private mutating func name(_ module: String, _ name: String) throws {
         let full = "\(module).\(name)"
+        guard !Self.ignored.contains(full) else { return stack.append(.ignored) }
         guard Self.callable.contains(full) || Self.storages[full] != nil || Self.constants.contains(full) else {
             throw refused(full)
         }
@@ -213,6 +225,7 @@ struct Unpickler {
     private func damaged(_ what: String) -> CheckpointError { reader.damaged("its pickle has \(what)") }
 
     private func call(_ function: PickleValue, _ arguments: PickleValue) throws -> PickleValue {
+        if case .ignored = function { return .ignored }
         guard case .global(let name) = function, case .tuple(let values, _) = arguments else {
             throw refused("a call of something that is no function")
         }
