@@ -158,7 +158,8 @@ let package = Package(
         .target(name: "TestSupport", path: "Tests/Support", swiftSettings: strict),
         tests("TensorEngineTests", ["TensorEngine"]),
         tests("CheckpointTests", ["Checkpoint", "TensorEngine"], resources: [.copy("Fixtures")]),
-        tests("IPAdapterTests", ["IPAdapter", "Checkpoint", "TensorEngine"], resources: [.copy("Fixtures")]),
+        tests(
+            "IPAdapterTests", ["IPAdapter", "Diffusion", "Checkpoint", "TensorEngine"], resources: [.copy("Fixtures")]),
         tests(
             "ModelFolderTests", ["ModelFolder", "CLIP", "Diffusion", "IPAdapter", "Checkpoint", "TensorEngine"],
             resources: [.copy("Fixtures")]),

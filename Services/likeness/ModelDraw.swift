@@ -122,7 +122,7 @@ extension ModelCommand {
             let tower = try PhotoEncoder(folder)
             let processor = CLIPImageProcessor(size: tower.side)
             let embeddings = Tensor.stacked(
-                try photos.map { tower(processor(try ImageFile.decode(Data(contentsOf: $0)).overWhite))[0] })
+                try photos.map { tower(processor(try ImageFile.decode(Data(contentsOf: $0)).overWhite)) })
             return PicturePipeline.Inputs(
                 prompt: wanted, negativePrompt: unwanted, empty: empty,
                 tokens: try PersonConditioner(folder)(aggregation, embeddings), aggregation: aggregation)

@@ -106,7 +106,8 @@ struct Unpickler {
     /// What the original Stable Diffusion checkpoints (`sd-v1-4.ckpt`, `v1-5-pruned.ckpt`) hold beside their tensors: a
     /// trainer's callback as a key, and its best score. They stand for ``PickleValue/ignored`` and are never made.
     private static let ignored: Set<String> = [
-        "pytorch_lightning.callbacks.model_checkpoint.ModelCheckpoint", "numpy.core.multiarray.scalar", "numpy.dtype",
+        "pytorch_lightning.callbacks.model_checkpoint.ModelCheckpoint", "numpy.core.multiarray.scalar",
+        "numpy._core.multiarray.scalar", "numpy.dtype",
     ]
 
     /// Runs the pickle to its end.

@@ -77,7 +77,9 @@ def randomise(module, seed):
 
 def unet_module(tiny, seed=1):
     from diffusers import UNet2DConditionModel
-    unet = randomise(UNet2DConditionModel(**configs(tiny)[0]), seed)
+    with torch.device("meta"):  # torch's own start would take longer than ours
+        unet = UNet2DConditionModel(**configs(tiny)[0])
+    unet = randomise(unet.to_empty(device="cpu"), seed)
     # Text and photos should count: more of what cross-attention finds is added than at random.
     with torch.no_grad():
         for name, p in unet.named_parameters():
@@ -88,7 +90,9 @@ def unet_module(tiny, seed=1):
 
 def vae_module(tiny):
     from diffusers import AutoencoderKL
-    vae = randomise(AutoencoderKL(**configs(tiny)[1]), 2)
+    with torch.device("meta"):
+        vae = AutoencoderKL(**configs(tiny)[1])
+    vae = randomise(vae.to_empty(device="cpu"), 2)
     with torch.no_grad():
         vae.decoder.conv_out.weight.copy_(exact(vae.decoder.conv_out.weight * 0.5))
     return vae
