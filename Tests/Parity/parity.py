@@ -4,7 +4,7 @@
     /tmp/parity-venv/bin/pip install torch diffusers transformers safetensors pillow numpy
     swift build -c release --product likeness
     /tmp/parity-venv/bin/python Tests/Parity/parity.py --tiny            # everything with small models, minutes
-    /tmp/parity-venv/bin/python Tests/Parity/parity.py                   # full size: 23 GB of disk at most, 10 GB of memory
+    /tmp/parity-venv/bin/python Tests/Parity/parity.py                   # full size: 13 GB of disk, 10 GB of memory
 
 Optional: nothing else needs Python. --bpe names a folder with CLIP's own vocab.json and merges.txt (the tokenizer of
 Stable Diffusion 1.5; ../shared/goldens/clip_tokenizer has them). Nothing is downloaded.
