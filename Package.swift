@@ -172,7 +172,8 @@ let package = Package(
         tests("ImageMetricsTests", ["ImageMetrics", "ImageIO"]),
         tests("TensorEngineTests", ["TensorEngine"]),
         tests("CheckpointTests", ["Checkpoint", "TensorEngine"], resources: [.copy("Fixtures")]),
-        tests("IPAdapterTests", ["IPAdapter", "Checkpoint", "TensorEngine"], resources: [.copy("Fixtures")]),
+        tests(
+            "IPAdapterTests", ["IPAdapter", "Diffusion", "Checkpoint", "TensorEngine"], resources: [.copy("Fixtures")]),
         tests(
             "ModelFolderTests",
             ["ModelFolder", "CLIP", "Diffusion", "IPAdapter", "ImageIO", "Checkpoint", "TensorEngine"],

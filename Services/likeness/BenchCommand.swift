@@ -8,7 +8,7 @@ import TensorEngine
 struct BenchCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "bench", abstract: "Measures the engine on this machine.",
-        subcommands: [UNet.self, TrainStep.self])
+        subcommands: [UNet.self, TrainStep.self, Memory.self])
 
     /// `likeness bench unet`: one denoising step with random weights.
     struct UNet: ParsableCommand {

@@ -76,9 +76,10 @@ public struct CLIPTextModel: Sendable {
         public let pooled: Tensor
     }
 
-    /// Takes `text_model.*`.
-    public init(_ w: Weights, _ config: CLIPTextConfig) throws {
-        let w = w / "text_model"
+    /// Takes `text_model.*`, or the same without this prefix, as transformers 5 writes it.
+    public init(_ root: Weights, _ config: CLIPTextConfig) throws {
+        let isBare = (root / "embeddings" / "token_embedding").has("weight")
+        let w = isBare ? root : root / "text_model"
         self.config = config
         let embeddings = w / "embeddings"
         tokenEmbedding = try Embedding(embeddings / "token_embedding", config.vocabSize, config.hiddenSize)

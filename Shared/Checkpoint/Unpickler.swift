@@ -15,6 +15,8 @@ indirect enum PickleValue {
     case global(String)
     case storage(Storage)
     case tensor(View)
+    /// What a trainer kept beside the tensors: neither made nor looked at.
+    case ignored
 
     /// Lists and dictionaries are filled after others have hold of them.
     final class Shared<Contents> {
@@ -131,6 +133,13 @@ struct Unpickler {
 
     private static let lineLimit = 65_536
 
+    /// What the original Stable Diffusion checkpoints (`sd-v1-4.ckpt`, `v1-5-pruned.ckpt`) hold beside their tensors: a
+    /// trainer's callback as a key, and its best score. They stand for ``PickleValue/ignored`` and are never made.
+    private static let ignored: Set<String> = [
+        "pytorch_lightning.callbacks.model_checkpoint.ModelCheckpoint", "numpy.core.multiarray.scalar",
+        "numpy._core.multiarray.scalar", "numpy.dtype",
+    ]
+
     /// Runs the pickle to its end.
     mutating func load() throws -> PickleValue {
         while true {
@@ -220,7 +229,10 @@ struct Unpickler {
         case UInt8(ascii: "b"):
             // An OrderedDict's attributes (`_metadata`) carry no weights.
             _ = try pop()
-            guard case .dictionary = try top() else { throw refused("the state of an object") }
+            switch try top() {
+            case .dictionary, .ignored: break
+            default: throw refused("the state of an object")
+            }
         default:
             throw refused(String(format: "the instruction 0x%02x, which makes objects", code))
         }
@@ -231,6 +243,7 @@ struct Unpickler {
     private mutating func name(_ module: String, _ name: String) throws {
         guard module.utf8.count + name.utf8.count <= 1024 else { throw damaged("a name without end") }
         let full = "\(module).\(name)"
+        guard !Self.ignored.contains(full) else { return stack.append(.ignored) }
         guard Self.callable.contains(full) || Self.storages[full] != nil || Self.constants.contains(full) else {
             throw refused(full)
         }
@@ -246,6 +259,7 @@ struct Unpickler {
     private func damaged(_ what: String) -> CheckpointError { reader.damaged("its pickle has \(what)") }
 
     private func call(_ function: PickleValue, _ arguments: PickleValue) throws -> PickleValue {
+        if case .ignored = function { return .ignored }
         guard case .global(let name) = function, case .tuple(let values, _) = arguments else {
             throw refused("a call of something that is no function")
         }

@@ -131,7 +131,17 @@ private struct OtherOptions {
     init(from decoder: any Decoder) throws { container = try decoder.container(keyedBy: Key.self) }
 
     func refuse() throws {
-        for (name, wanted) in [("act_fn", "silu"), ("mid_block_type", "UNetMidBlock2DCrossAttn")] {
+        for name in ["addition_embed_type", "class_embed_type", "time_cond_proj_dim", "num_class_embeds"] {
+            guard try !container.contains(Key(name)) || container.decodeNil(forKey: Key(name)) else {
+                throw CheckpointError(
+                    "unet/config.json: sets \(name), so it is not of Stable Diffusion 1.5's kind (Stable Diffusion XL, an "
+                        + "upscaler or a distilled model); use a 1.x model")
+            }
+        }
+        for (name, wanted) in [
+            ("act_fn", "silu"), ("mid_block_type", "UNetMidBlock2DCrossAttn"), ("resnet_time_scale_shift", "default"),
+            ("time_embedding_type", "positional"),
+        ] {
             if let value = try container.decodeIfPresent(String.self, forKey: Key(name)), value != wanted {
                 throw CheckpointError("unet/config.json: \(name) is \(value), only \(wanted) is supported")
             }
