@@ -126,7 +126,7 @@ let package = Package(
             "denoiser",
             [
                 "ServiceKit", "Store", "Contracts", "ModelFolder", "Diffusion", "IPAdapter", "ImageIO", "Checkpoint",
-                "TensorEngine",
+                "TensorEngine", logging,
             ]),
         service(
             "evaluator",
@@ -160,7 +160,8 @@ let package = Package(
         tests("CheckpointTests", ["Checkpoint", "TensorEngine"], resources: [.copy("Fixtures")]),
         tests("IPAdapterTests", ["IPAdapter", "Checkpoint", "TensorEngine"], resources: [.copy("Fixtures")]),
         tests(
-            "ModelFolderTests", ["ModelFolder", "CLIP", "Diffusion", "IPAdapter", "Checkpoint", "TensorEngine"],
+            "ModelFolderTests",
+            ["ModelFolder", "CLIP", "Diffusion", "IPAdapter", "ImageIO", "Checkpoint", "TensorEngine"],
             resources: [.copy("Fixtures")]),
         tests("GoldensTests", ["Goldens"]),
         tests("ContractsTests", ["Contracts"]),
