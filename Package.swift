@@ -169,7 +169,7 @@ let package = Package(
         tests("MessagingTests", ["Messaging", "Contracts", "TestSupport", logging]),
         tests("GatewayTests", ["gateway", "ImageIO", "Store", "Contracts", "TestSupport", logging]),
         tests("ArchitectureTests", []),
-        tests("EndToEndTests", ["TestSupport"]),
+        tests("EndToEndTests", ["ImageIO", "Checkpoint", "TensorEngine", "TestSupport"]),
     ],
     swiftLanguageModes: [.v6]
 )

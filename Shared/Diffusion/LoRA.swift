@@ -1,4 +1,5 @@
 public import Checkpoint
+import Foundation
 internal import TensorEngine
 
 /// A file of low-rank changes to the weights of a UNet or text tower (LoRA, arXiv 2106.09685), in any of the namings that
@@ -8,6 +9,7 @@ internal import TensorEngine
 /// |---|---|---|
 /// | kohya-ss sd-scripts | `lora_unet_<module with _>.lora_down.weight`, `.lora_up.weight`, `.alpha` | w · (alpha / rank) · up · down |
 /// | peft, diffusers | `unet.<module>.lora_A.weight`, `.lora_B.weight` | w · B · A |
+/// | the same with `lora_adapter_metadata` | as before, `lora_alpha` in the file's metadata | w · (lora_alpha / rank) · B · A |
 /// | diffusers before 0.18 | `unet.<module>.lora.down.weight`, `….processor.to_q_lora.down.weight` | w · up · down |
 ///
 /// kohya's names are ambiguous (`_` stands for `.` too) and are matched against the model's own. A file may change the text
@@ -56,6 +58,7 @@ public struct LoRA: Sendable {
             throw CheckpointError(
                 "\(file): holds no LoRA (no lora_down/lora_up, lora_A/lora_B or lora.down/lora.up keys)")
         }
+        let alpha = try Self.alpha(of: part, in: file)
         var changes: [String: Change] = [:]
         for (written, pair) in pairs {
             guard let module = modules[written.replacing(".", with: "_")] else {
@@ -63,9 +66,24 @@ public struct LoRA: Sendable {
                     "\(file): \(pair.down ?? pair.up ?? written) changes \(written), which this model does not have; is the "
                         + "LoRA for Stable Diffusion 1.5?")
             }
-            changes[module] = try pair.change(of: module, in: file, model)
+            changes[module] = try pair.change(of: module, in: file, model, alpha: alpha)
         }
         self.changes = changes
+    }
+
+    /// What peft's configuration says for all pairs, where diffusers has put it into the file.
+    private static func alpha(of part: Part, in file: any TensorSource) throws -> Float? {
+        guard let text = (file as? SafetensorsFile)?.metadata["lora_adapter_metadata"],
+            let json = try? JSONSerialization.jsonObject(with: Data(text.utf8)) as? [String: Any]
+        else { return nil }
+        let prefix = part == .unet ? "unet." : "text_encoder."
+        for (key, value) in json where key.hasPrefix(prefix) {
+            let isSet = (value as? Bool) == true || (value as? [String: Any])?.isEmpty == false
+            if isSet, ["use_rslora", "use_dora", "alpha_pattern"].contains(String(key.dropFirst(prefix.count))) {
+                throw CheckpointError("\(file): its lora_adapter_metadata sets \(key), which is not supported")
+            }
+        }
+        return (json[prefix + "lora_alpha"] as? NSNumber)?.floatValue
     }
 
     /// `base` with `loras` applied at their weights, computed as tensors are asked for; others pass through as they are.

@@ -67,7 +67,7 @@ struct LoRAPair {
     }
 
     func change(
-        of module: String, in file: any TensorSource, _ model: any TensorSource
+        of module: String, in file: any TensorSource, _ model: any TensorSource, alpha common: Float?
     ) throws -> LoRA.Change {
         guard let down, let up else {
             throw CheckpointError(
@@ -84,7 +84,7 @@ struct LoRAPair {
             throw CheckpointError(
                 "\(file): \(down) \(a.shape) and \(up) \(b.shape) make no change of \(module), which is \(wanted)")
         }
-        let alpha = try alpha.map { try file.tensor($0).scalars.first ?? Float(rank) } ?? Float(rank)
+        let alpha = try alpha.map { try file.tensor($0).scalars.first ?? Float(rank) } ?? common ?? Float(rank)
         return LoRA.Change(down: a, up: b, scale: alpha / Float(rank))
     }
 }

@@ -108,7 +108,8 @@ struct RequestModel {
         try write("tokenizer/vocab.json", vocabulary)
         for (from, to) in [
             ("merges.txt", "tokenizer/merges.txt"), ("lora_a.safetensors", "loras/lora_a.safetensors"),
-            ("lora_b.safetensors", "loras/lora_b.safetensors"), ("many.safetensors", "embeddings/many.safetensors"),
+            ("lora_b.safetensors", "loras/lora_b.safetensors"), ("lora_c.safetensors", "loras/lora_c.safetensors"),
+            ("many.safetensors", "embeddings/many.safetensors"),
             ("tuft-file.safetensors", "embeddings/tuft-file.safetensors"), ("third.pt", "embeddings/third.pt"),
             ("safety.json", "safety_checker/config.json"), ("safety.safetensors", "safety_checker/model.safetensors"),
         ] { try write(to, Data(contentsOf: fixtures.appendingPathComponent(from))) }

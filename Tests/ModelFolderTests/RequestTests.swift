@@ -1,3 +1,4 @@
+import CLIP
 import Checkpoint
 import Diffusion
 import Foundation
@@ -73,6 +74,7 @@ import Testing
             try $0.latent(
                 .ddim, loras: [LoRAChoice(name: "lora_a", weight: 0.7), LoRAChoice(name: "lora_b", weight: -0.4)])
         },
+        Case("lora_metadata") { try $0.latent(.ddim, loras: [LoRAChoice(name: "lora_c", weight: 0.9)]) },
         Case("lcm_lora") {
             try $0.latent(.lcm, steps: 4, guidance: 1, loras: [LoRAChoice(name: "lora_b", weight: 1)])
         },
@@ -138,7 +140,7 @@ import Testing
             func error(_ words: String..., of body: () throws -> Void) {
                 #expect { try body() } throws: { error in words.allSatisfy { "\(error)".contains($0) } }
             }
-            error("'x'", "lora_a, lora_b") { _ = try addOns.find([LoRAChoice(name: "x", weight: 1)]) }
+            error("'x'", "lora_a, lora_b, lora_c") { _ = try addOns.find([LoRAChoice(name: "x", weight: 1)]) }
             for name in ["../loras/lora_a", "lora_a.safetensors", "", ".", "..", "/etc/passwd"] {
                 error("no LoRA") { _ = try addOns.find([LoRAChoice(name: name, weight: 1)]) }
             }
@@ -160,6 +162,23 @@ import Testing
             #expect { try model.latent(.ddim, picture: RequestModel.picture) } throws: {
                 "\($0)".contains("mask_image")
             }
+        }
+    }
+
+    /// A learned word is one only where it stands alone, in any case, and has its piece's weight.
+    @Test func learnedWordsAreWholeWords() throws {
+        try withModel { model in
+            let tokenizer = try model.folder.tokenizer()
+            let text = "MANY manyx xmany (many:1.5), <Tuft>s tuft-file"
+            let words = try AddOns(model.folder).words(in: text, width: 32).map(\.word)
+            #expect(words.map(\.names) == [["many"], ["tuft-file", "<tuft>"]])
+            let encoder = PromptEncoder(tokenizer, try model.folder.text(), words: words)
+            let tokens = encoder.tokens(of: text)
+            let learned = tokens.filter { $0.id >= tokenizer.vocabularySize }
+            #expect(learned.map { $0.id - tokenizer.vocabularySize } == [0, 1, 2, 0, 1, 2, 3, 3])
+            #expect(learned.map(\.weight) == [1, 1, 1, 1.5, 1.5, 1.5, 1, 1])
+            let between = tokenizer.words(of: " manyx xmany ") + tokenizer.words(of: ", ") + tokenizer.words(of: "s ")
+            #expect(tokens.filter { $0.id < tokenizer.vocabularySize }.map(\.id) == between)
         }
     }
 

@@ -16,6 +16,7 @@ import json
 import os
 
 import numpy as np
+import safetensors.torch
 import torch
 from PIL import Image
 from safetensors.torch import save_file
@@ -286,6 +287,12 @@ lora("kohya", "lora_a")
 lora("peft", "lora_b")
 
 
+# peft's own configuration in the file: its alpha is not the rank.
+own = {k: v for k, v in safetensors.torch.load_file("lora_b.safetensors").items() if k.startswith("unet.") and "attn2.to_q" in k}
+save_file(own, "lora_c.safetensors", metadata={"format": "pt", "lora_adapter_metadata": json.dumps(
+    {"unet.r": 2, "unet.lora_alpha": 5, "unet.lora_dropout": 0.0, "unet.target_modules": ["attn2.to_q"], "unet.peft_type": "LORA"})})
+
+
 def with_loras(p, **weights):
     for name in weights: p.load_lora_weights(".", weight_name=f"{name}.safetensors", adapter_name=name)
     p.set_adapters(list(weights), list(weights.values()))
@@ -294,6 +301,7 @@ def with_loras(p, **weights):
 
 draw("lora_one", with_loras(make(T2I, "ddim"), lora_a=0.7))
 draw("lora_two", with_loras(make(T2I, "ddim"), lora_a=0.7, lora_b=-0.4))
+draw("lora_metadata", with_loras(make(T2I, "ddim"), lora_c=0.9))
 draw("lcm_lora", with_loras(make(T2I, "lcm"), lora_b=1.0), steps=4, guidance=1.0)
 draw("lcm_lora_img2img", with_loras(make(I2I, "lcm"), lora_b=1.0), steps=6, guidance=1.0, image=resized, strength=0.7)
 
