@@ -30,7 +30,7 @@ struct JobRoutes: Sendable {
 
     /// Checks everything first; what cannot be done leaves no trace in the queue.
     private func submit(_ http: Request) async throws -> Response {
-        let key = try idempotencyKey(http)
+        let key = try http.idempotencyKey()
         let request = try await decode(http)
         var order = try GenerateOrder(request)
         if let change = order.sampling.change {
@@ -93,14 +93,6 @@ struct JobRoutes: Sendable {
         return .severalPeople(names)
     }
 
-    private func idempotencyKey(_ request: Request) throws -> String? {
-        guard let name = HTTPField.Name("Idempotency-Key"), let key = request.headers[name] else { return nil }
-        guard (1...200).contains(key.count) else {
-            throw APIError(400, "Idempotency-Key has \(key.count) characters", remedy: "use 1 to 200")
-        }
-        return key
-    }
-
     private func view(_ id: UUID) async throws -> JobView {
         guard let job = try await database.job(id) else { throw APIError.noJob(id) }
         return job
@@ -139,5 +131,16 @@ extension APIError {
 
     static func noJob(_ id: UUID) -> APIError {
         APIError(404, "there is no job \(id.uuidString.lowercased())", remedy: "list them with likeness jobs list")
+    }
+}
+
+extension Request {
+    /// The client's name for this request, if it gave one.
+    func idempotencyKey() throws -> String? {
+        guard let name = HTTPField.Name("Idempotency-Key"), let key = headers[name] else { return nil }
+        guard (1...200).contains(key.count) else {
+            throw APIError(400, "Idempotency-Key has \(key.count) characters", remedy: "use 1 to 200")
+        }
+        return key
     }
 }
