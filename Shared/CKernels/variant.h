@@ -14,6 +14,8 @@
 #include "normalization.h"
 #include "attention.h"
 #include "layout.h"
+#include "product.h"
+#include "winograd.h"
 #include "gradients.h"
 #include "attention_gradient.h"
 #include "optimizer.h"

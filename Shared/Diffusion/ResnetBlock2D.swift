@@ -28,10 +28,8 @@ struct ResnetBlock2D: Sendable {
 
     /// - Parameter time: silu of the time embedding, which every block begins with
     func callAsFunction(_ x: Tensor, time: Tensor? = nil) -> Tensor {
-        var h = conv1(norm1(x, silu: true))
-        if let timeEmbProj, let time { h = h.addingPerChannel(timeEmbProj(time)) }
-        h = conv2(norm2(h, silu: true))
-        return (convShortcut?(x) ?? x) + h
+        let h = conv1(norm1(x, silu: true), perPicture: time.flatMap { timeEmbProj?($0) })
+        return conv2(norm2(h, silu: true), residual: convShortcut?(x) ?? x)
     }
 }
 
