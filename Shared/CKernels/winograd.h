@@ -3,7 +3,7 @@
 //     y = A^T [ sum over channels of (G g G^T) ∘ (B^T d B) ] A        d: 6x6 pixels -> y: 4x4 pixels
 //
 // 36 multiplications where the sum itself takes 144. The interpolation points are 0, ±1/√2, ±√2 and infinity: their
-// rounding error is below that of the usual 0, ±1, ±2.
+// rounding error is 0.4 of that of the usual 0, ±1, ±2.
 //
 //     for each stretch of tiles, as many as LK_V_FLOATS of transformed pixels
 //         V = B^T d B                                      pieces: rows of tiles; vectors of 16 channels

@@ -72,6 +72,11 @@ typedef struct {
 } lk_attention_args;
 void lk_attention(const lk_attention_args *args);
 
+// ---- the machine's peak (product.h)
+
+/// Multiplies and adds in registers on all threads, which nothing can do faster; says how many operations that were.
+void lk_peak(double *flops, size_t rounds);
+
 // ---- convolution (winograd.h)
 
 /// 3x3, stride 1: x [N, H, W, C] -> y [N, OH, OW, K], with pad_top rows and pad_left columns of zeros before the picture
