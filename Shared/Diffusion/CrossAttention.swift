@@ -19,6 +19,8 @@ public struct Conditioning: Sendable {
     }
     let entries: [String: Entry]
     let imageScale: Float
+    /// N of the text states.
+    let rows: Int
 }
 
 /// Matches diffusers `Attention` with its standard processor; keys `to_q`, `to_k`, `to_v` (no bias), `to_out.0`.

@@ -44,12 +44,11 @@ public struct Sampler: Sendable {
         // 1. start at the schedule's largest noise level
         var latent = noise.scaled(by: scheduler.initNoiseSigma)
         for (i, t) in scheduler.timesteps.enumerated() {
-            // 2. the same latent for both rows
+            // 2. the same latent for all rows of the conditioning
             let input = Tensor(scheduler.scaleModelInput(latent.scalars, at: i), shape: latent.shape)
-            let batch = Tensor.stacked(Array(repeating: input, count: rows))
 
             // 3. predict the noise
-            let prediction = unet(batch, timesteps: Array(repeating: Float(t), count: rows), conditioning)
+            let prediction = unet(input, timesteps: [Float(t)], conditioning)
 
             // 4. guidance
             let guided =
