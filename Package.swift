@@ -108,7 +108,9 @@ let package = Package(
         library("Messaging", ["CRabbitMQ", "Contracts", "Telemetry", lifecycle, logging, metrics]),
         library(
             "Store", ["CPostgres", "Contracts", "Telemetry", crypto, lifecycle, logging, metrics],
-            resources: [.embedInCode("SQL/v0001_initial.sql"), .embedInCode("SQL/v0002_fine_tuning.sql")]),
+            resources: ["v0001_initial", "v0002_fine_tuning", "v0003_training_runs"].map {
+                .embedInCode("SQL/\($0).sql")
+            }),
         library(
             "ServiceKit",
             ["Messaging", "Store", "Contracts", "Telemetry", configuration, lifecycle, signals, logging, metrics]),
@@ -163,7 +165,7 @@ let package = Package(
             "ModelFolderTests", ["ModelFolder", "CLIP", "Diffusion", "IPAdapter", "Checkpoint", "TensorEngine"],
             resources: [.copy("Fixtures")]),
         tests("GoldensTests", ["Goldens"]),
-        tests("ContractsTests", ["Contracts"]),
+        tests("ContractsTests", ["Contracts", "Training"]),
         tests("StoreTests", ["Store", "Contracts", logging]),
         tests("MessagingTests", ["Messaging", "Contracts", "TestSupport", logging]),
         tests("GatewayTests", ["gateway", "ImageIO", "Store", "Contracts", "TestSupport", logging]),

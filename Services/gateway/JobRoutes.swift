@@ -29,7 +29,7 @@ struct JobRoutes: Sendable {
 
     /// Checks everything first; what cannot be done leaves no trace in the queue.
     private func submit(_ http: Request) async throws -> Response {
-        let key = try idempotencyKey(http)
+        let key = try http.idempotencyKey()
         let request = try await http.decode(GenerateRequest.self, of: "the job")
         let order = try GenerateOrder(request)
         // libpq ends a string at NUL: what follows it must not be lost on the way to a person of a shorter name.
@@ -60,14 +60,6 @@ struct JobRoutes: Sendable {
                 remedy: "use a new key for a new request")
         }
         return try .json(job, status: id == plan.id ? .accepted : .ok)
-    }
-
-    private func idempotencyKey(_ request: Request) throws -> String? {
-        guard let name = HTTPField.Name("Idempotency-Key"), let key = request.headers[name] else { return nil }
-        guard (1...200).contains(key.count) else {
-            throw APIError(400, "Idempotency-Key has \(key.count) characters", remedy: "use 1 to 200")
-        }
-        return key
     }
 
     private func view(_ id: UUID) async throws -> JobView {
@@ -102,5 +94,16 @@ struct JobRoutes: Sendable {
 extension APIError {
     static func noJob(_ id: UUID) -> APIError {
         APIError(404, "there is no job \(id.uuidString.lowercased())", remedy: "list them with likeness jobs list")
+    }
+}
+
+extension Request {
+    /// The client's name for this request, if it gave one.
+    func idempotencyKey() throws -> String? {
+        guard let name = HTTPField.Name("Idempotency-Key"), let key = headers[name] else { return nil }
+        guard (1...200).contains(key.count) else {
+            throw APIError(400, "Idempotency-Key has \(key.count) characters", remedy: "use 1 to 200")
+        }
+        return key
     }
 }

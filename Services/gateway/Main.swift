@@ -19,6 +19,7 @@ enum GatewayService {
             let routes =
                 PeopleRoutes(database: database, objects: resources.objects).routes
                 + JobRoutes(database: database).routes
+                + TrainingRoutes(database: database).routes
                 + ObjectRoutes(objects: resources.objects).routes
                 + StatusRoutes(
                     database: database, broker: resources.broker, counters: counters, registry: resources.metrics

@@ -37,7 +37,8 @@ struct JobsCommand: AsyncParsableCommand {
             print("job \(job.id.uuidString.lowercased()) \(job.state.rawValue), \(job.person)")
             let encoder = JSONEncoder.likeness
             encoder.outputFormatting.insert(.prettyPrinted)
-            print(String(decoding: try encoder.encode(job.request), as: UTF8.self))
+            let request = try job.training.map { try encoder.encode($0) } ?? encoder.encode(job.request)
+            print(String(decoding: request, as: UTF8.self))
             for notice in job.notices { print("note: \(notice)") }
             for stage in job.stages { print(ProgressDisplay.bar(stage)) }
             if let error = job.error { print("first error: \(error)") }
@@ -60,7 +61,7 @@ struct JobsCommand: AsyncParsableCommand {
 
     struct Training: AsyncParsableCommand {
         static let configuration = CommandConfiguration(
-            abstract: "Shows how the training of a person's own weights goes: its log so far.")
+            abstract: "Shows how a job's training goes: its log so far.")
 
         @Argument(help: "The job's id.") var job: String
 
@@ -69,11 +70,11 @@ struct JobsCommand: AsyncParsableCommand {
             guard !log.isEmpty else { return print("no training so far; weights that are known are not made again") }
             let rows = log.map { line in
                 [
-                    line.method.rawValue, "\(line.step)/\(line.steps)", String(format: "%.4f", line.loss),
+                    line.part, "\(line.step)/\(line.steps)", String(format: "%.4f", line.loss),
                     String(format: "%.1f", line.imagesPerSecond), String(format: "%.0f", line.secondsLeft),
                 ]
             }
-            print(TextTable(["METHOD", "STEP", "LOSS", "PICTURES/S", "SECONDS LEFT"], rows, right: [1, 2, 3, 4]).text)
+            print(TextTable(["PART", "STEP", "LOSS", "PICTURES/S", "SECONDS LEFT"], rows, right: [1, 2, 3, 4]).text)
         }
     }
 

@@ -7,7 +7,7 @@ import Training
 struct TrainCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "train", abstract: "Trains the miniature models from nothing.",
-        subcommands: [All.self, KillTestCommand.self])
+        subcommands: [All.self, TrainSubmitCommand.self, KillTestCommand.self])
 
     /// `likeness train all`
     struct All: ParsableCommand {
@@ -24,6 +24,9 @@ struct TrainCommand: ParsableCommand {
         @Option(help: "JSON file of settings that differ from the defaults.")
         var settings: String?
 
+        @Option(help: "Begin with this stage; what comes before it is taken from DIR/model as it is.", transform: stage)
+        var from: TrainingStage = .vae
+
         @Option(help: "Stop after this stage.", transform: stage)
         var until: TrainingStage = .selfAttention
 
@@ -35,8 +38,8 @@ struct TrainCommand: ParsableCommand {
             }
             let curriculum = Curriculum(
                 chosen, work: URL(fileURLWithPath: work), people: people.map { URL(fileURLWithPath: $0) })
-            try curriculum.prepare { print($0) }
-            for stage in TrainingStage.allCases {
+            try curriculum.prepare(from: from) { print($0) }
+            for stage in TrainingStage.allCases.drop(while: { $0 != from }) {
                 let start = ContinuousClock.now
                 try curriculum.run(stage) { progress in
                     guard progress.step % 100 == 0 || progress.step == progress.steps || progress.step <= 40 else {

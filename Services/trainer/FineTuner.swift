@@ -19,13 +19,11 @@ struct FineTuner: Sendable {
         case classPicture(Int, of: Int)
         case progress(TrainingProgress)
 
+        /// What to say of a picture.
         func inWords(_ method: Contracts.Method) -> String {
             switch self {
-            case .classPicture(let number, let count):
-                "\(method.rawValue) class picture \(number + 1) of \(count)"
-            case .progress(let p):
-                "\(method.rawValue) step \(p.step) of \(p.steps), "
-                    + String(format: "loss %.4f, %.0f s left", p.loss, p.secondsLeft)
+            case .classPicture(let number, let count): "\(method.rawValue) class picture \(number + 1) of \(count)"
+            case .progress: method.rawValue
             }
         }
     }

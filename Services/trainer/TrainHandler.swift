@@ -5,19 +5,29 @@ import ServiceKit
 import Store
 import Training
 
-/// One task, one person's weights. Safe to run twice: the same photos, model and settings give the same weights, which are
-/// made once and found again by every later job.
+/// One task: a person's weights, or a part of a training run.
 struct TrainHandler: Handler {
-    let database: Database
-    let objects: any ObjectStore
-    let presence: Presence
-    let fineTuner: FineTuner
-    let compute = Compute()
+    let fineTuning: FineTuningHandler
+    let curriculum: CurriculumHandler
 
     func handle(_ claim: Claim) async throws -> Completion {
-        guard case .train(let training) = claim.payload, training.method.isFineTuned else {
-            throw PermanentFailure("the trainer has no use for a \(claim.stage.rawValue) task")
+        switch claim.payload {
+        case .train(let training) where training.method.isFineTuned: try await fineTuning.handle(training, claim)
+        case .curriculum(let part): try await curriculum.handle(part, claim)
+        default: throw PermanentFailure("the trainer has no use for a \(claim.stage.rawValue) task")
         }
+    }
+}
+
+/// One task, one person's weights. Safe to run twice: the same photos, model and settings give the same weights, which are
+/// made once and found again by every later job.
+struct FineTuningHandler: Sendable {
+    let database: Database
+    let objects: any ObjectStore
+    let log: TrainingLog
+    let fineTuner: FineTuner
+
+    func handle(_ training: TaskPayload.FineTuning, _ claim: Claim) async throws -> Completion {
         let rows = try await database.photos(training.photos)
         guard rows.count == training.photos.count else {
             throw PermanentFailure(
@@ -36,43 +46,20 @@ struct TrainHandler: Handler {
                 throw PermanentFailure("photo \(row.filename): \(error)")
             }
         }
-        let weights = try await train(training.method, photos, recipe: recipe, task: claim.task)
+        let (images, method) = (photos, training.method)
+        let weights = try await log.keep(of: claim.task, part: method.rawValue) { report in
+            try fineTuner(method, images, recipe: recipe) { event in
+                switch event {
+                case .progress(let progress): try report(.progress(progress))
+                case .classPicture: try report(.news(event.inWords(method)))
+                }
+            }
+        }
         let key = try await objects.put(weights, type: .safetensors)
         fineTuner.forget(recipe)
         return Completion(TaskResult(objectKey: key, model: recipe)) { transaction in
             try await transaction.saveFineTunedWeights(
-                recipe: recipe, method: training.method, task: claim.task, objectKey: key)
-        }
-    }
-
-    /// Trains on the compute thread, while each line of the log is written to Postgres as it comes.
-    private func train(
-        _ method: Contracts.Method, _ photos: [RGBImage], recipe: String, task: UUID
-    ) async throws -> Data {
-        let (lines, log) = AsyncStream.makeStream(of: TrainingView.self)
-        return try await withThrowingTaskGroup(of: Data?.self) { group in
-            group.addTask {
-                for await line in lines { try await database.logTraining(line) }
-                return nil
-            }
-            group.addTask {
-                defer { log.finish() }
-                return try await compute {
-                    try fineTuner(method, photos, recipe: recipe) { event in
-                        try Task.checkCancellation()
-                        presence.isWorking(on: task, event.inWords(method))
-                        guard case .progress(let p) = event else { return }
-                        log.yield(
-                            TrainingView(
-                                task: task, method: method, step: p.step, steps: p.steps, loss: p.loss,
-                                imagesPerSecond: p.imagesPerSecond, secondsLeft: p.secondsLeft))
-                    }
-                }
-            }
-            var weights: Data?
-            for try await result in group { weights = result ?? weights }
-            guard let weights else { throw CancellationError() }
-            return weights
+                recipe: recipe, method: method, task: claim.task, objectKey: key)
         }
     }
 }

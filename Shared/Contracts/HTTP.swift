@@ -72,9 +72,12 @@ public struct GenerateRequest: Codable, Sendable, Hashable {
 /// A job as the API shows it.
 public struct JobView: Codable, Sendable {
     public var id: UUID
+    /// The person's name; of a training run, its own.
     public var person: String
     public var state: JobState
     public var request: GenerateRequest
+    /// What was asked for where the job is a training run; `request` then asks for no pictures.
+    public var training: TrainingRequest?
     public var createdAt: Date
     public var finishedAt: Date?
     /// Done, failed, … tasks by stage, for progress bars.
@@ -86,10 +89,11 @@ public struct JobView: Codable, Sendable {
 
     public init(
         id: UUID, person: String, state: JobState, request: GenerateRequest, createdAt: Date, finishedAt: Date?,
-        stages: [StageProgress], notices: [String], error: String?
+        stages: [StageProgress], notices: [String], error: String?, training: TrainingRequest? = nil
     ) {
         (self.id, self.person, self.state, self.request, self.createdAt) = (id, person, state, request, createdAt)
         (self.finishedAt, self.stages, self.notices, self.error) = (finishedAt, stages, notices, error)
+        self.training = training
     }
 }
 
@@ -181,7 +185,8 @@ public enum MetricName: String, Codable, Sendable, CaseIterable, Hashable {
 /// One line of a training run's log, in the body of `GET /v1/jobs/{id}/training`.
 public struct TrainingView: Codable, Sendable, Hashable {
     public var task: UUID
-    public var method: Method
+    /// What is trained: a method's name, or that of a part of the miniature family.
+    public var part: String
     /// Updates done, and how many there will be.
     public var step: Int
     public var steps: Int
@@ -191,9 +196,9 @@ public struct TrainingView: Codable, Sendable, Hashable {
     public var secondsLeft: Double
 
     public init(
-        task: UUID, method: Method, step: Int, steps: Int, loss: Double, imagesPerSecond: Double, secondsLeft: Double
+        task: UUID, part: String, step: Int, steps: Int, loss: Double, imagesPerSecond: Double, secondsLeft: Double
     ) {
-        (self.task, self.method, self.step, self.steps) = (task, method, step, steps)
+        (self.task, self.part, self.step, self.steps) = (task, part, step, steps)
         (self.loss, self.imagesPerSecond, self.secondsLeft) = (loss, imagesPerSecond, secondsLeft)
     }
 }

@@ -6,7 +6,7 @@ public enum Stage: String, Codable, Sendable, CaseIterable, Hashable {
     case encode
     /// Several embeddings → conditioning tokens, by method.
     case aggregate
-    /// Photos → a person's own weights.
+    /// Photos → a person's own weights; data sets → a part of the miniature family.
     case train
     /// Noise → latent → picture.
     case denoise
@@ -66,6 +66,8 @@ public enum TaskPayload: Codable, Sendable, Hashable {
     case aggregate(Aggregation)
     /// A person's own weights.
     case train(FineTuning)
+    /// A part of the miniature family.
+    case curriculum(Curriculum)
     /// One picture.
     case denoise(Picture)
     /// Scores of all the job's pictures.
@@ -134,7 +136,7 @@ public enum TaskPayload: Codable, Sendable, Hashable {
         switch self {
         case .encodePhoto, .encodePrompt: .encode
         case .aggregate: .aggregate
-        case .train: .train
+        case .train, .curriculum: .train
         case .denoise: .denoise
         case .evaluate: .evaluate
         }

@@ -29,11 +29,14 @@ extension Database {
             FROM training_log l JOIN tasks t ON t.id = l.task_id WHERE t.job_id = $1 ORDER BY t.position, l.step
             """, job)
         return try rows.compactMap { row in
-            guard case .train(let training) = try row.get(json: "payload", as: TaskPayload.self, .likeness) else {
-                return nil
+            let part: String
+            switch try row.get(json: "payload", as: TaskPayload.self, .likeness) {
+            case .train(let training): part = training.method.rawValue
+            case .curriculum(let curriculum): part = curriculum.stage.rawValue
+            default: return nil
             }
             return TrainingView(
-                task: try row.get("id"), method: training.method, step: try row.get("step"),
+                task: try row.get("id"), part: part, step: try row.get("step"),
                 steps: try row.get("steps"), loss: try row.get("loss"),
                 imagesPerSecond: try row.get("images_per_second"), secondsLeft: try row.get("seconds_left"))
         }

@@ -62,18 +62,18 @@ extension Database {
         try await views("WHERE j.id = $1", id).first
     }
 
-    /// The newest generate jobs, newest first.
+    /// The newest jobs that were asked for by name, newest first.
     public func jobs(limit: Int = 50) async throws -> [JobView] {
-        try await views("WHERE j.kind = 'generate' ORDER BY j.created_at DESC LIMIT $1", limit)
+        try await views("WHERE j.kind IN ('generate', 'train') ORDER BY j.created_at DESC LIMIT $1", limit)
     }
 
     private func views(_ condition: String, _ parameter: any PostgresEncodable) async throws -> [JobView] {
         let jobs = try await query(
             """
-            SELECT j.id, p.name, j.state, j.request, array_to_json(j.notices) AS notices,
+            SELECT j.id, j.kind, coalesce(p.name, j.request->>'run', '') AS name, j.state, j.request, array_to_json(j.notices) AS notices,
                    extract(epoch FROM j.created_at) AS created_at, extract(epoch FROM j.finished_at) AS finished_at,
                    (SELECT error FROM tasks WHERE job_id = j.id AND state = 'failed' ORDER BY finished_at LIMIT 1) AS error
-            FROM jobs j JOIN people p ON p.id = j.person_id \(condition)
+            FROM jobs j LEFT JOIN people p ON p.id = j.person_id \(condition)
             """, parameter)
         let ids: [UUID] = try jobs.map { try $0.get("id") }
         let counts = try await query(
@@ -97,7 +97,8 @@ extension Database {
         return try jobs.map { row in
             let id: UUID = try row.get("id")
             let request: Data = try row.get("request")
-            let isGenerate = request != Data("{}".utf8)
+            let isTraining = try row.get("kind", as: String.self) == "train"
+            let isGenerate = !isTraining && request != Data("{}".utf8)
             return JobView(
                 id: id, person: try row.get("name"), state: try row.get(raw: "state"),
                 request: isGenerate
@@ -107,7 +108,8 @@ extension Database {
                 stages: (progress[id] ?? []).sorted {
                     (order.firstIndex(of: $0.stage) ?? 0) < (order.firstIndex(of: $1.stage) ?? 0)
                 },
-                notices: try row.get(json: "notices", .likeness), error: try row.getOptional("error"))
+                notices: try row.get(json: "notices", .likeness), error: try row.getOptional("error"),
+                training: isTraining ? try row.get(json: "request", .likeness) : nil)
         }
     }
 
@@ -143,7 +145,7 @@ extension Transaction {
     /// See ``Database/accept(_:)``.
     @discardableResult
     func accept(
-        job: UUID, kind: String, person: UUID, request: Data, idempotencyKey: String?, notices: [String],
+        job: UUID, kind: String, person: UUID?, request: Data, idempotencyKey: String?, notices: [String],
         tasks: [PlannedTask]
     ) async throws -> UUID {
         let inserted = try await query(

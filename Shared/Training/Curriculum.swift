@@ -94,20 +94,51 @@ public struct Curriculum: Sendable {
     private var pretrainingURL: URL { work.appendingPathComponent("data/pretraining") }
 
     /// Renders the data sets that are not there yet and starts the model folder with random weights.
-    public func prepare(_ say: (String) -> Void) throws {
+    ///
+    /// - Parameter first: the stage to begin with; what comes before it must be in the model folder already
+    public func prepare(from first: TrainingStage = .vae, _ say: (String) -> Void = { _ in }) throws {
         say("data: \(settings.pretrainingPeople) people for pre-training, \(settings.people) for the methods")
-        try DatasetWriter.write(
-            people: settings.pretrainingPeople, photos: settings.pretrainingPhotos, size: 64,
-            seed: settings.seed &+ 1_000_003, appearance: true, to: pretrainingURL)
+        if first != .vae { try checkParts(before: first) }
         if peopleFolder == work.appendingPathComponent("data/people") {
             try DatasetWriter.write(
                 people: settings.people, photos: settings.photos, size: 64, seed: settings.seed, to: peopleFolder)
         }
+        // The last stage, which is the one tried most, does without the other set.
+        if first == .selfAttention { return }
+        try DatasetWriter.write(
+            people: settings.pretrainingPeople, photos: settings.pretrainingPhotos, size: 64,
+            seed: settings.seed &+ 1_000_003, appearance: true, to: pretrainingURL)
         let captions = try FaceDataset.load(pretrainingURL, minimumPhotos: 1).people.prefix(400).flatMap(\.photos)
             .map { "\($0.caption ?? "") \($0.appearance ?? "")" }
         try Miniature.write(
             to: modelURL, seed: settings.seed,
             captions: captions.joined(separator: " ") + String(repeating: " sks person class noun", count: 50))
+    }
+
+    private func checkParts(before first: TrainingStage) throws {
+        for stage in TrainingStage.allCases.prefix(while: { $0 != first }) {
+            let file = weightsURL(stage)
+            guard FileManager.default.fileExists(atPath: file.path) else {
+                throw CheckpointError(
+                    "\(file.path): is missing, and training is to begin with \(first.rawValue); copy a trained model folder "
+                        + "to \(modelURL.path), or begin with \(stage.rawValue)")
+            }
+        }
+    }
+
+    /// The file of the model folder that holds most of what a stage trains.
+    public func weightsURL(_ stage: TrainingStage) -> URL {
+        let part =
+            switch stage {
+            case .vae: "vae/diffusion_pytorch_model"
+            case .clip: "ip_adapter/image_encoder/model"
+            case .unet: "unet/diffusion_pytorch_model"
+            case .inception: "evaluation/inception/model"
+            case .identity: "evaluation/identity/model"
+            case .ipAdapter: "ip_adapter/ip-adapter_sd15"
+            case .selfAttention: "ip_adapter/self_attention"
+            }
+        return modelURL.appendingPathComponent("\(part).safetensors")
     }
 
     /// The people of the data set proper: two thirds to train with, of whom one in ten is kept for choices

@@ -88,7 +88,7 @@ import Testing
                 JobPlan(person: person.id, request: request, idempotencyKey: nil, tasks: [train]))
             func line(_ step: Int, loss: Double) -> TrainingView {
                 TrainingView(
-                    task: train.id, method: .dreambooth, step: step, steps: 40, loss: loss, imagesPerSecond: 8,
+                    task: train.id, part: "dreambooth", step: step, steps: 40, loss: loss, imagesPerSecond: 8,
                     secondsLeft: 3)
             }
             for entry in [line(20, loss: 0.5), line(40, loss: 0.4), line(40, loss: 0.3)] {
