@@ -8,7 +8,9 @@ import TensorEngine
 struct BenchCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "bench", abstract: "Measures the engine on this machine, with random weights at real sizes.",
-        subcommands: [UNet.self, VAE.self, CLIPImage.self, CLIPText.self, Picture.self, TrainStep.self])
+        subcommands: [
+            UNet.self, VAE.self, CLIPImage.self, CLIPText.self, Picture.self, TrainStep.self, Memory.self,
+        ])
 
     /// Options of every benchmark.
     struct Options: ParsableArguments {

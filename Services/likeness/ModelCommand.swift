@@ -8,7 +8,8 @@ import ModelFolder
 /// `likeness model`: model folders.
 struct ModelCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "model", abstract: "Makes and checks model folders.", subcommands: [Miniature.self, Check.self])
+        commandName: "model", abstract: "Makes, checks and uses model folders.",
+        subcommands: [Miniature.self, Check.self, Draw.self])
 
     /// `likeness model miniature --out DIR`
     struct Miniature: ParsableCommand {

@@ -41,15 +41,58 @@ public struct BytePairTokenizer: Sendable {
     ///   - length: number of ids of every result, 77 in Stable Diffusion 1.5; at least 2
     /// - Throws: ``CheckpointError`` that says which file is malformed and where.
     public init(vocab: Data, merges: Data, length: Int = 77) throws {
-        guard length >= 2 else {
-            throw CheckpointError("tokenizer length \(length): there must be room for start and end token, 2 at least")
-        }
         let table: [String: Int]
         do {
             table = try JSONDecoder().decode([String: Int].self, from: vocab)
         } catch {
             throw CheckpointError(
                 "vocab.json: is not a JSON object of token: id (\(error)); copy the tokenizer's files again")
+        }
+        try self.init(table, merges: merges, length: length)
+    }
+
+    /// Reads `tokenizer.json`, the one file that newer versions of transformers write.
+    ///
+    /// - Throws: ``CheckpointError`` for a file of another kind of tokenizer
+    public init(json: Data, length: Int = 77) throws {
+        struct File: Decodable {
+            struct Model: Decodable {
+                var type: String?
+                var vocab: [String: Int]
+                var merges: [Merge]
+            }
+            /// "a b", or in newer files ["a", "b"].
+            struct Merge: Decodable {
+                var line: String
+                init(from decoder: any Decoder) throws {
+                    let one = try decoder.singleValueContainer()
+                    if let line = try? one.decode(String.self) {
+                        self.line = line
+                    } else {
+                        line = try one.decode([String].self).joined(separator: " ")
+                    }
+                }
+            }
+            var model: Model
+        }
+        let model: File.Model
+        do {
+            model = try JSONDecoder().decode(File.self, from: json).model
+        } catch {
+            throw CheckpointError(
+                "tokenizer.json: is not of a byte-pair tokenizer (\(error)); put vocab.json and merges.txt of a CLIP "
+                    + "tokenizer there")
+        }
+        guard model.type ?? "BPE" == "BPE" else {
+            throw CheckpointError("tokenizer.json: is of the kind \(model.type ?? ""); CLIP's is BPE")
+        }
+        let merges = model.merges.map { $0.line + "\n" }.joined()
+        try self.init(model.vocab, merges: Data(merges.utf8), length: length)
+    }
+
+    private init(_ table: [String: Int], merges: Data, length: Int) throws {
+        guard length >= 2 else {
+            throw CheckpointError("tokenizer length \(length): there must be room for start and end token, 2 at least")
         }
         func special(_ token: String) throws -> Int {
             guard let id = table[token] else {

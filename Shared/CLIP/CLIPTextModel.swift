@@ -49,6 +49,10 @@ public struct CLIPTextConfig: Codable, Sendable, CLIPTowerConfig {
         vocabSize = try c.decodeIfPresent(Int.self, forKey: .vocabSize) ?? vocabSize
         hiddenAct = try c.decodeIfPresent(Activation.self, forKey: .hiddenAct) ?? hiddenAct
         layerNormEps = try c.decodeIfPresent(Float.self, forKey: .layerNormEps) ?? layerNormEps
+        try requireTowerSizes(in: "text_encoder/config.json")
+        try requireSizes(
+            in: "text_encoder/config.json",
+            ["max_position_embeddings": [maxPositionEmbeddings], "vocab_size": [vocabSize]], atLeast: 2)
     }
 }
 
@@ -72,9 +76,10 @@ public struct CLIPTextModel: Sendable {
         public let pooled: Tensor
     }
 
-    /// Takes `text_model.*`.
-    public init(_ w: Weights, _ config: CLIPTextConfig) throws {
-        let w = w / "text_model"
+    /// Takes `text_model.*`, or the same without this prefix, as transformers 5 writes it.
+    public init(_ root: Weights, _ config: CLIPTextConfig) throws {
+        let isBare = (root / "embeddings" / "token_embedding").has("weight")
+        let w = isBare ? root : root / "text_model"
         self.config = config
         let embeddings = w / "embeddings"
         tokenEmbedding = try Embedding(embeddings / "token_embedding", config.vocabSize, config.hiddenSize)

@@ -18,6 +18,13 @@ public struct CLIPVisionConfig: Codable, Sendable, CLIPTowerConfig {
     public var patchSize = 32
     public var hiddenAct = Activation.quickGelu
     public var layerNormEps: Float = 1e-5
+    /// Whether the file is of text and vision tower together.
+    public private(set) var isWholeCLIP = false
+
+    private enum WholeKeys: String, CodingKey {
+        case visionConfig = "vision_config"
+        case projectionDim = "projection_dim"
+    }
 
     enum CodingKeys: String, CodingKey {
         case hiddenSize = "hidden_size"
@@ -34,8 +41,17 @@ public struct CLIPVisionConfig: Codable, Sendable, CLIPTowerConfig {
     /// transformers' defaults.
     public init() {}
 
-    /// Keys that are absent keep their default; others are ignored.
+    /// Keys that are absent keep their default; others are ignored. The file of a whole CLIP keeps the tower's settings
+    /// under `vision_config`, but the width of the projection beside it.
     public init(from decoder: any Decoder) throws {
+        let outer = try decoder.container(keyedBy: WholeKeys.self)
+        isWholeCLIP = outer.contains(.visionConfig)
+        if isWholeCLIP {
+            self = try outer.decode(CLIPVisionConfig.self, forKey: .visionConfig)
+            isWholeCLIP = true
+            projectionDim = try outer.decodeIfPresent(Int.self, forKey: .projectionDim) ?? projectionDim
+            return
+        }
         let c = try decoder.container(keyedBy: CodingKeys.self)
         hiddenSize = try c.decodeIfPresent(Int.self, forKey: .hiddenSize) ?? hiddenSize
         intermediateSize = try c.decodeIfPresent(Int.self, forKey: .intermediateSize) ?? intermediateSize
@@ -46,6 +62,10 @@ public struct CLIPVisionConfig: Codable, Sendable, CLIPTowerConfig {
         patchSize = try c.decodeIfPresent(Int.self, forKey: .patchSize) ?? patchSize
         hiddenAct = try c.decodeIfPresent(Activation.self, forKey: .hiddenAct) ?? hiddenAct
         layerNormEps = try c.decodeIfPresent(Float.self, forKey: .layerNormEps) ?? layerNormEps
+        try requireTowerSizes(in: "image_encoder/config.json")
+        try requireSizes(in: "image_encoder/config.json", ["projection_dim": [projectionDim]])
+        try requireSizes(in: "image_encoder/config.json", ["image_size": [imageSize]], upTo: 4096)
+        try requireSizes(in: "image_encoder/config.json", ["patch_size": [patchSize]], upTo: imageSize)
     }
 }
 

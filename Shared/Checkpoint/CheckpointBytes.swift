@@ -1,7 +1,8 @@
 import Foundation
+package import TensorEngine
 
 /// The bytes of a checkpoint: a file mapped read-only, whose pages all processes share, or a copy of bytes in memory.
-final class CheckpointBytes: @unchecked Sendable {
+final class CheckpointBytes: PageLender, @unchecked Sendable {
     let bytes: UnsafeRawBufferPointer
     private let isMapped: Bool
 
@@ -31,6 +32,15 @@ final class CheckpointBytes: @unchecked Sendable {
         copy.copyBytes(from: data)
         bytes = UnsafeRawBufferPointer(copy)
         isMapped = false
+    }
+
+    package func release(_ bytes: UnsafeRawBufferPointer) {
+        guard isMapped, let start = bytes.baseAddress else { return }
+        let page = sysconf(Int32(_SC_PAGESIZE))
+        let (begin, end) = (UInt(bitPattern: start), UInt(bitPattern: start) + UInt(bytes.count))
+        let (first, last) = ((begin + UInt(page) - 1) / UInt(page) * UInt(page), end / UInt(page) * UInt(page))
+        guard first < last, let pages = UnsafeMutableRawPointer(bitPattern: first) else { return }
+        madvise(pages, Int(last - first), MADV_DONTNEED)
     }
 
     deinit {

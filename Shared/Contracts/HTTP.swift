@@ -178,6 +178,10 @@ public enum MetricName: String, Codable, Sendable, CaseIterable, Hashable {
     case inceptionScore = "inception_score"
     /// Mean cosine similarity of identity embeddings to unseen photos of the person ↑
     case identitySimilarity = "identity_similarity"
+    /// Mean cosine of CLIP's embeddings of pictures and their prompts ↑
+    case textAlignment = "clip_text"
+    /// Mean cosine of CLIP's embeddings of pictures and reference photos ↑
+    case imageAlignment = "clip_image"
     /// Mean seconds per picture ↓
     case secondsPerPicture = "seconds_per_picture"
 }

@@ -63,6 +63,7 @@ public struct UNetConfig: Codable, Sendable {
         outChannels = try c.decodeIfPresent(Int.self, forKey: .outChannels) ?? 4
         layersPerBlock = try c.decodeIfPresent(Int.self, forKey: .layersPerBlock) ?? 2
         blockOutChannels = try c.decodeIfPresent([Int].self, forKey: .blockOutChannels) ?? [320, 640, 1280, 1280]
+        try requireSizes(in: "unet/config.json", ["block_out_channels": blockOutChannels])
         let depth = blockOutChannels.count
         downBlockTypes =
             try c.decodeIfPresent([String].self, forKey: .downBlockTypes)
@@ -96,6 +97,23 @@ public struct UNetConfig: Codable, Sendable {
             throw CheckpointError(
                 "unet/config.json: block_out_channels, the block types and attention_head_dim differ in length")
         }
+        try requireSizes(
+            in: "unet/config.json",
+            [
+                "in_channels": [inChannels], "out_channels": [outChannels], "cross_attention_dim": [crossAttentionDim],
+                "attention_head_dim": attentionHeads, "norm_num_groups": [normNumGroups],
+            ])
+        try requireSizes(in: "unet/config.json", ["sample_size": [sampleSize]], upTo: 4096)
+        try requireSizes(in: "unet/config.json", ["layers_per_block": [layersPerBlock]], upTo: 64)
+        if let odd = blockOutChannels.first(where: { $0 % normNumGroups != 0 }) {
+            throw CheckpointError(
+                "unet/config.json: norm_num_groups \(normNumGroups) does not divide \(odd) of block_out_channels")
+        }
+        for (heads, channels) in zip(attentionHeads, blockOutChannels) where channels % heads != 0 {
+            throw CheckpointError(
+                "unet/config.json: attention_head_dim \(heads) (the number of heads) does not divide \(channels) channels"
+            )
+        }
     }
 }
 
@@ -113,7 +131,17 @@ private struct OtherOptions {
     init(from decoder: any Decoder) throws { container = try decoder.container(keyedBy: Key.self) }
 
     func refuse() throws {
-        for (name, wanted) in [("act_fn", "silu"), ("mid_block_type", "UNetMidBlock2DCrossAttn")] {
+        for name in ["addition_embed_type", "class_embed_type", "time_cond_proj_dim", "num_class_embeds"] {
+            guard try !container.contains(Key(name)) || container.decodeNil(forKey: Key(name)) else {
+                throw CheckpointError(
+                    "unet/config.json: sets \(name), so it is not of Stable Diffusion 1.5's kind (Stable Diffusion XL, an "
+                        + "upscaler or a distilled model); use a 1.x model")
+            }
+        }
+        for (name, wanted) in [
+            ("act_fn", "silu"), ("mid_block_type", "UNetMidBlock2DCrossAttn"), ("resnet_time_scale_shift", "default"),
+            ("time_embedding_type", "positional"),
+        ] {
             if let value = try container.decodeIfPresent(String.self, forKey: Key(name)), value != wanted {
                 throw CheckpointError("unet/config.json: \(name) is \(value), only \(wanted) is supported")
             }

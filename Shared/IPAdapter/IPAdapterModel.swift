@@ -17,7 +17,7 @@ public struct IPAdapterModel: Sendable {
     public init(_ w: Weights, for unet: UNet2DConditionModel) throws {
         let layers = unet.crossAttentionWidths
         let projection = try ImageProjection(adapter: w)
-        let isDiffusers = !(w / "image_proj" / "norm").has("weight")
+        let isDiffusers = !(w / "ip_adapter" / 1 / "to_k_ip").has("weight")
         try self.init(projection, layers) { index, name in
             if isDiffusers {
                 return (w / name / "processor" / "to_k_ip" / 0, w / name / "processor" / "to_v_ip" / 0)

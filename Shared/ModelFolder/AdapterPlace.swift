@@ -25,6 +25,21 @@ enum AdapterPlace {
                 + ". Put h94's IP-Adapter/models there or name its folder or file in LIKENESS_IP_ADAPTER")
     }
 
+    /// The folder of the vision tower: `image_encoder` beside the adapter, in the model's folder (as pipelines that were
+    /// saved with it have it), or where h94's repository has it.
+    static func imageEncoder(near url: URL, adapter: URL) throws -> URL {
+        let bases = [adapter, url, url.deletingLastPathComponent(), adapter.deletingLastPathComponent()]
+        let places = bases.flatMap { base in
+            ["image_encoder", "models/image_encoder", "IP-Adapter/models/image_encoder"].map {
+                base.appendingPathComponent($0).standardizedFileURL
+            }
+        }
+        if let found = places.first(where: { FileManager.default.fileExists(atPath: $0.path) }) { return found }
+        throw CheckpointError(
+            "no image_encoder (the CLIP vision tower that the IP-Adapter reads photos with) beside \(adapter.path) or in "
+                + "\(url.path); copy h94's IP-Adapter/models/image_encoder to \(places[0].path)")
+    }
+
     /// The plain SD 1.5 adapter if it is there, else the first that is not of another kind (plus, face, SDXL): those are
     /// taken only where they are named.
     private static func adapter(in folder: URL) -> URL? {

@@ -81,6 +81,21 @@ public struct PicturePipeline: Sendable {
     public func callAsFunction(
         _ sampling: Sampling, seed: UInt64, _ inputs: Inputs, onStep: (Int, Int) throws -> Void = { _, _ in }
     ) throws -> RGBImage {
+        picture(of: try latent(sampling, seed: seed, inputs, onStep: onStep))
+    }
+
+    /// The picture of a latent.
+    public func picture(of latent: Tensor) -> RGBImage {
+        RGBImage(decoded: vae.decode(latent.scaled(by: 1 / vae.config.scalingFactor)))
+    }
+
+    /// The latent [1, height / f, width / f, 4] that a picture is decoded from, still times the VAE's scaling factor.
+    ///
+    /// - Parameter start: standard normal noise of that shape to start from; nil for the seed's own
+    public func latent(
+        _ sampling: Sampling, seed: UInt64, _ inputs: Inputs, from start: Tensor? = nil,
+        onStep: (Int, Int) throws -> Void = { _, _ in }
+    ) throws -> Tensor {
         let scheduler = try makeScheduler(sampling.scheduler, config: schedule, steps: sampling.steps)
 
         // Without guidance the unconditional row has no effect (ε = ε(cond)) and is not computed.
@@ -110,9 +125,8 @@ public struct PicturePipeline: Sendable {
                 seed: seed, stream: UInt64(stream), channels: unet.config.inChannels, height: height, width: width)
         }
         let calls = scheduler.timesteps.count
-        let latent = try sampler(from: noise(0), scheduler, draw: { noise($0 + 1) }) { done, _ in
+        return try sampler(from: start ?? noise(0), scheduler, draw: { noise($0 + 1) }) { done, _ in
             try onStep(done, calls)
         }
-        return RGBImage(decoded: vae.decode(latent.scaled(by: 1 / vae.config.scalingFactor)))
     }
 }

@@ -13,17 +13,19 @@ internal import TensorEngine
 ///     model_index.json
 ///     unet/ vae/            config.json, diffusion_pytorch_model.* (safetensors or bin, fp16, sharded)
 ///     text_encoder/         config.json, model.* (or pytorch_model.*)
-///     tokenizer/            vocab.json, merges.txt
+///     tokenizer/            vocab.json and merges.txt, or tokenizer.json
 ///     scheduler/            scheduler_config.json
 ///     ip_adapter/           ip-adapter*.safetensors or .bin, image_encoder/{config.json, model.safetensors},
 ///                           self_attention.safetensors (the paper's aggregator; absent in published adapters)
 ///     evaluation/           networks for FID, IS and identity similarity
 ///
 /// The adapter is also found where people keep h94's repository: `IP-Adapter/models/` or `models/`, inside the folder or
-/// beside it. Each part is loaded only when asked for, so a service maps only what it uses.
+/// beside it; `image_encoder/` in any of these places. Each part is loaded only when asked for, so a service maps only
+/// what it uses.
 ///
 /// Stable Diffusion's original single file (`v1-5-pruned-emaonly.safetensors`, fine-tunes, `.ckpt`) does as well; then
-/// `tokenizer/` and the adapter are looked for beside it.
+/// `tokenizer/` and the adapter are looked for beside it, and settings that differ from Stable Diffusion 1.5's (a
+/// v-prediction model's `scheduler/scheduler_config.json`, say) in diffusers' layout beside it too.
 public struct PipelineFolder: Sendable {
     /// The folder; of a single file, the one it is in.
     public let url: URL
@@ -57,7 +59,7 @@ public struct PipelineFolder: Sendable {
     public func text() throws -> CLIPTextModel {
         let weights = Weights(try source(.text))
         let model = try CLIPTextModel(weights, textConfig())
-        try weights.requireAllTaken()
+        try weights.requireAllTaken(ignoring: ["position_ids", "text_projection.weight", "logit_scale"])
         return model
     }
 
@@ -73,30 +75,40 @@ public struct PipelineFolder: Sendable {
 
     /// The tokenizer.
     public func tokenizer() throws -> BytePairTokenizer {
-        try BytePairTokenizer(
-            vocab: read("tokenizer/vocab.json"), merges: read("tokenizer/merges.txt"),
-            length: textConfig().maxPositionEmbeddings)
+        let files = try tokenizerFiles()
+        let length = try textConfig().maxPositionEmbeddings
+        return try files.count == 1
+            ? BytePairTokenizer(json: Self.read(files[0]), length: length)
+            : BytePairTokenizer(vocab: Self.read(files[0]), merges: Self.read(files[1]), length: length)
     }
 
     /// The vision tower.
     public func vision() throws -> CLIPVisionModel {
-        let weights = Weights(try CheckpointPlace.find(in: imageEncoderURL, "model").open())
-        let model = try CLIPVisionModel(
-            weights, Self.decode(imageEncoderURL.appendingPathComponent("config.json"), CLIPVisionConfig.self))
-        try weights.requireAllTaken()
+        let home = try imageEncoderURL()
+        let weights = Weights(try CheckpointPlace.find(in: home, "model").open())
+        let config = try Self.decode(home.appendingPathComponent("config.json"), CLIPVisionConfig.self)
+        let model = try CLIPVisionModel(weights, config)
+        try (config.isWholeCLIP ? weights / "vision_model" : weights).requireAllTaken()
         return model
     }
 
     /// The denoiser.
     public func unet() throws -> UNet2DConditionModel {
-        let weights = Weights(try unetSource())
-        let model = try UNet2DConditionModel(weights, unetConfig())
+        let (source, config) = (try unetSource(), try unetConfig())
+        let inputs = source.shape(of: "conv_in.weight")?.dropFirst().first ?? config.inChannels
+        guard config.inChannels == config.outChannels, inputs == config.inChannels else {
+            throw CheckpointError(
+                "\(source.description): this UNet reads \(inputs) channels, as models made for inpainting, depth or "
+                    + "editing do; use an ordinary Stable Diffusion 1.x model, which reads \(config.outChannels)")
+        }
+        let weights = Weights(source)
+        let model = try UNet2DConditionModel(weights, config)
         try weights.requireAllTaken()
         return model
     }
 
     /// unet/config.json
-    public func unetConfig() throws -> UNetConfig { try singleFile == nil ? config("unet/config.json") : .sd15 }
+    public func unetConfig() throws -> UNetConfig { try config("unet/config.json", ofSingleFile: .sd15) }
 
     /// The denoiser's tensors, for training.
     public func unetSource() throws -> any TensorSource { try source(.unet) }
@@ -104,7 +116,7 @@ public struct PipelineFolder: Sendable {
     /// The picture decoder.
     public func vae() throws -> AutoencoderKL {
         let weights = Weights(try source(.vae))
-        let model = try AutoencoderKL(weights, singleFile == nil ? config("vae/config.json") : VAEConfig())
+        let model = try AutoencoderKL(weights, vaeConfig())
         try weights.requireAllTaken()
         return model
     }
@@ -162,27 +174,25 @@ public struct PipelineFolder: Sendable {
 
     /// scheduler/scheduler_config.json
     public func schedulerConfig() throws -> SchedulerConfig {
-        try singleFile == nil ? config("scheduler/scheduler_config.json") : .stableDiffusion15
+        try config("scheduler/scheduler_config.json", ofSingleFile: .stableDiffusion15)
     }
 
-    private func textConfig() throws -> CLIPTextConfig {
-        try singleFile == nil ? config("text_encoder/config.json") : .sd15
-    }
+    private func textConfig() throws -> CLIPTextConfig { try config("text_encoder/config.json", ofSingleFile: .sd15) }
+
+    private func vaeConfig() throws -> VAEConfig { try config("vae/config.json", ofSingleFile: VAEConfig()) }
 
     // MARK: Identity
 
     /// Hash of what makes image embeddings, the vision tower; embeddings are cached under it.
     public func visionHash() throws -> String {
-        try Self.hash(
-            [imageEncoderURL.appendingPathComponent("config.json")]
-                + CheckpointPlace.find(in: imageEncoderURL, "model").files())
+        let home = try imageEncoderURL()
+        return try Self.hash(
+            [home.appendingPathComponent("config.json")] + CheckpointPlace.find(in: home, "model").files())
     }
 
     /// Hash of what makes text embeddings: tokenizer and text tower.
     public func textHash() throws -> String {
-        try Self.hash(
-            [url.appendingPathComponent("tokenizer/vocab.json"), url.appendingPathComponent("tokenizer/merges.txt")]
-                + files(of: .text))
+        try Self.hash(tokenizerFiles() + files(of: .text))
     }
 
     /// Hash of what makes tokens from image embeddings: projection and self-attention.
@@ -192,7 +202,7 @@ public struct PipelineFolder: Sendable {
 
     /// Hash of what makes pictures from embeddings and tokens: UNet, VAE, adapter and schedule.
     public func pictureHash() throws -> String {
-        let schedule = singleFile == nil ? [url.appendingPathComponent("scheduler/scheduler_config.json")] : []
+        let schedule = configFile("scheduler/scheduler_config.json")
         return try Self.hash(files(of: .unet) + files(of: .vae) + schedule + [adapterFile] + ownAdapterFile)
     }
 
@@ -209,9 +219,18 @@ public struct PipelineFolder: Sendable {
         FileManager.default.fileExists(atPath: selfAttentionURL.path) ? [selfAttentionURL] : []
     }
 
-    private var imageEncoderURL: URL {
-        let places = [adapterURL, url].map { $0.appendingPathComponent("image_encoder") }
-        return places.first { FileManager.default.fileExists(atPath: $0.path) } ?? places[0]
+    private func imageEncoderURL() throws -> URL { try AdapterPlace.imageEncoder(near: url, adapter: adapterURL) }
+
+    /// vocab.json and merges.txt, or tokenizer.json alone.
+    private func tokenizerFiles() throws -> [URL] {
+        let home = url.appendingPathComponent("tokenizer")
+        for names in [["vocab.json", "merges.txt"], ["tokenizer.json"]] {
+            let files = names.map(home.appendingPathComponent)
+            if files.allSatisfy({ FileManager.default.fileExists(atPath: $0.path) }) { return files }
+        }
+        throw CheckpointError(
+            "\(home.path): has neither vocab.json with merges.txt nor tokenizer.json; copy the folder tokenizer of Stable "
+                + "Diffusion 1.5 there")
     }
 
     private func adapterCheckpoint() throws -> any TensorSource { try CheckpointFile.open(adapterFile) }
@@ -228,21 +247,48 @@ public struct PipelineFolder: Sendable {
     }
 
     private func source(_ part: SingleFilePart.Part) throws -> any TensorSource {
-        if let singleFile { return try SingleFilePart(CheckpointFile.open(singleFile), part) }
+        if let singleFile {
+            return try SingleFilePart(
+                CheckpointFile.open(singleFile), part, layersPerBlock: unetConfig().layersPerBlock,
+                levels: vaeConfig().blockOutChannels.count)
+        }
         return try place(of: part).weights.open()
     }
 
     private func files(of part: SingleFilePart.Part) throws -> [URL] {
-        if let singleFile { return [singleFile] }
+        if let singleFile {
+            let folder =
+                switch part {
+                case .unet: "unet"
+                case .vae: "vae"
+                case .text: "text_encoder"
+                }
+            return configFile("\(folder)/config.json") + [singleFile]
+        }
         let place = try place(of: part)
         return try [place.folder.appendingPathComponent("config.json")] + place.weights.files()
     }
 
-    private func config<T: Decodable>(_ path: String, _ type: T.Type = T.self) throws -> T {
-        try Self.decode(url.appendingPathComponent(path), type)
+    private func config<T: Decodable>(_ path: String, ofSingleFile standard: T? = nil) throws -> T {
+        if singleFile != nil, let standard, configFile(path).isEmpty { return standard }
+        return try Self.decode(url.appendingPathComponent(path), T.self)
     }
 
+    /// The file; of a single file, which stands for itself, only where there is one.
+    private func configFile(_ path: String) -> [URL] {
+        let file = url.appendingPathComponent(path)
+        return singleFile == nil || FileManager.default.fileExists(atPath: file.path) ? [file] : []
+    }
+
+    /// A config.json has a few kB, the index of the most finely sharded checkpoint some hundred.
+    private static let settingsLimit = 16 << 20
+
     static func decode<T: Decodable>(_ url: URL, _ type: T.Type) throws -> T {
+        let size = try? FileManager.default.attributesOfItem(atPath: url.path)[.size] as? Int
+        guard size ?? 0 <= settingsLimit else {
+            throw CheckpointError(
+                "\(url.path): has \(size ?? 0) bytes, no settings file has more than \(settingsLimit)")
+        }
         do {
             return try JSONDecoder().decode(type, from: Data(contentsOf: url))
         } catch let error as CheckpointError {
@@ -252,11 +298,11 @@ public struct PipelineFolder: Sendable {
         }
     }
 
-    private func read(_ path: String) throws -> Data {
+    private static func read(_ file: URL) throws -> Data {
         do {
-            return try Data(contentsOf: url.appendingPathComponent(path))
+            return try Data(contentsOf: file)
         } catch {
-            throw CheckpointError("\(url.path)/\(path): cannot be read: \(error.localizedDescription)")
+            throw CheckpointError("\(file.path): cannot be read: \(error.localizedDescription)")
         }
     }
 

@@ -1,5 +1,4 @@
 public import Checkpoint
-internal import Diffusion
 import Foundation
 public import TensorEngine
 
@@ -17,25 +16,36 @@ public struct SingleFilePart: TensorSource {
     /// The file's names by diffusers'.
     private let originals: [String: String]
 
-    /// The part of `file`.
+    /// The part of `file`. A name that the rules do not know keeps the file's own, so that the model says it has no place
+    /// for it.
+    ///
+    /// - Parameters:
+    ///   - layers: `layers_per_block` of the UNet
+    ///   - levels: resolutions of the VAE
     /// - Throws: `CheckpointError` if the file has nothing of it
-    public init(_ file: any TensorSource, _ part: Part) throws {
+    public init(
+        _ file: any TensorSource, _ part: Part, layersPerBlock layers: Int = 2,
+        levels: Int = 4
+    ) throws {
         (self.file, description) = (file, file.description)
-        let layers = UNetConfig.sd15.layersPerBlock
         let pairs = file.names.compactMap { name -> (String, String)? in
             let renamed =
                 switch part {
                 case .unet: OriginalNames.unet(name, layersPerBlock: layers)
-                case .vae: OriginalNames.vae(name, levels: 4)
+                case .vae: OriginalNames.vae(name, levels: levels)
                 case .text: OriginalNames.text(name)
                 }
             return renamed.map { ($0, name) }
         }
         originals = Dictionary(pairs) { first, _ in first }
         guard !originals.isEmpty else {
+            func has(_ prefix: String) -> Bool { file.names.contains { $0.hasPrefix(prefix) } }
+            let kind =
+                has("conditioner.embedders.")
+                ? "of Stable Diffusion XL" : has("cond_stage_model.model.") ? "of Stable Diffusion 2.x" : nil
             throw CheckpointError(
-                "\(file.description): is not a Stable Diffusion 1.x checkpoint (it has no \(OriginalNames.prefix(part)))"
-            )
+                "\(file.description): is \(kind.map { $0 + ", " } ?? "")not a Stable Diffusion 1.x checkpoint (it has no "
+                    + "\(OriginalNames.prefix(part)))")
         }
     }
 
@@ -72,7 +82,7 @@ enum OriginalNames {
     }
 
     static func unet(_ name: String, layersPerBlock layers: Int) -> String? {
-        guard let path = rest(name, .unet), path.count >= 2 else { return nil }
+        guard let path = rest(name, .unet), !path.isEmpty else { return nil }
         let number = path.count > 1 ? Int(path[1]) : nil
         func joined(_ start: String, _ from: Int) -> String {
             ([start] + path.dropFirst(from)).joined(separator: ".")
@@ -96,13 +106,13 @@ enum OriginalNames {
             if path.count > 3, path[3] == "conv" { return joined("up_blocks.\(block).upsamplers.0.conv", 4) }
             return module(
                 path, 2, resnet: "up_blocks.\(block).resnets.\(layer)", "up_blocks.\(block).attentions.\(layer)")
-        default: return nil
+        default: return path.joined(separator: ".")
         }
     }
 
     /// In a numbered block, module 0 is the residual block and module 1 the transformer.
-    private static func module(_ path: [String], _ place: Int, resnet start: String, _ attention: String) -> String? {
-        guard path.count > place + 1 else { return nil }
+    private static func module(_ path: [String], _ place: Int, resnet start: String, _ attention: String) -> String {
+        guard path.count > place + 1 else { return path.joined(separator: ".") }
         let inner = Array(path.dropFirst(place + 1))
         return path[place] == "0"
             ? ([start] + resnet(inner)).joined(separator: ".") : ([attention] + inner).joined(separator: ".")
@@ -121,10 +131,11 @@ enum OriginalNames {
     static func vae(_ name: String, levels: Int) -> String? {
         guard let path = rest(name, .vae), let half = path.first else { return nil }
         guard half == "encoder" || half == "decoder" else {
-            return half.hasSuffix("quant_conv") ? path.joined(separator: ".") : nil
+            // Of the autoencoder's own training.
+            return half == "loss" || half == "model_ema" ? nil : path.joined(separator: ".")
         }
         let inner = Array(path.dropFirst())
-        guard !inner.isEmpty else { return nil }
+        guard !inner.isEmpty else { return half }
         func joined(_ start: String, _ rest: [String]) -> String { ([half, start] + rest).joined(separator: ".") }
         func shortcut(_ path: [String]) -> [String] { path.map { $0 == "nin_shortcut" ? "conv_shortcut" : $0 } }
         switch inner[0] {
@@ -136,7 +147,7 @@ enum OriginalNames {
         case "mid" where inner.count > 2:
             return joined("mid_block.resnets.\(inner[1] == "block_1" ? 0 : 1)", shortcut(Array(inner.dropFirst(2))))
         case "down", "up":
-            guard inner.count > 3, let level = Int(inner[1]) else { return nil }
+            guard inner.count > 3, let level = Int(inner[1]) else { return path.joined(separator: ".") }
             // The decoder's levels are numbered from the picture, diffusers' blocks from the latent.
             let block = inner[0] == "up" ? "up_blocks.\(levels - 1 - level)" : "down_blocks.\(level)"
             if inner[2] == "block" {
@@ -144,7 +155,7 @@ enum OriginalNames {
             }
             return joined(
                 "\(block).\(inner[2] == "upsample" ? "upsamplers" : "downsamplers").0", Array(inner.dropFirst(3)))
-        default: return nil
+        default: return path.joined(separator: ".")
         }
     }
 }

@@ -55,7 +55,10 @@ public final class ConvolutionFilter: Sendable {
             var (from, to) = (held.layout ?? OneDNN.layout(shape, dnnl_oihw), wanted)
             if dnnl_memory_desc_equal(&from, &to) == 0 {
                 let size = dnnl_memory_desc_get_size(&to)
-                held = Packed(layout: to, weight: Reorder.run(held.weight, from: from, to: to, floats: size / 4))
+                let packed = Reorder.run(held.weight, from: from, to: to, floats: size / 4)
+                // The checkpoint's own pages of it are not read again.
+                held.weight.storage.releasePages(held.weight.offset..<held.weight.offset + held.weight.count)
+                held = Packed(layout: to, weight: packed)
             }
             return held.weight
         }

@@ -47,6 +47,12 @@ final class Storage: @unchecked Sendable {
         self.owner = .other(owner)
     }
 
+    /// Lets go of a lender's pages until they are read again; what is ours stays.
+    func releasePages(_ range: Range<Int>) {
+        guard case .other(let owner) = owner, let lender = owner as? any PageLender else { return }
+        lender.release(UnsafeRawBufferPointer(start: base + range.lowerBound, count: range.count * 4))
+    }
+
     deinit {
         switch owner {
         case .heap: free(base)
@@ -54,6 +60,12 @@ final class Storage: @unchecked Sendable {
         case .other: break
         }
     }
+}
+
+/// What lends tensors memory that it can read again at any time: a mapped file.
+package protocol PageLender: AnyObject {
+    /// Takes whole pages of `bytes` out of the process; a later read brings them back.
+    func release(_ bytes: UnsafeRawBufferPointer)
 }
 
 private enum Allocator {

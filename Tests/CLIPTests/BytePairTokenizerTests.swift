@@ -32,6 +32,19 @@ import Testing
             vocab: JSONEncoder().encode(vocabulary), merges: Data(merges.utf8), length: length)
     }
 
+    @Test(arguments: [#"["a b", "a b</w>", "ab c</w>"]"#, #"[["a", "b"], ["a", "b</w>"], ["ab", "c</w>"]]"#])
+    func tokenizerJSONIsReadInBothItsForms(_ merges: String) throws {
+        let vocabulary = Dictionary(uniqueKeysWithValues: Self.tokens.enumerated().map { ($1, $0) })
+        let vocab = String(decoding: try JSONEncoder().encode(vocabulary), as: UTF8.self)
+        let json = #"{"model": {"type": "BPE", "vocab": \#(vocab), "merges": \#(merges)}, "added_tokens": []}"#
+        let tokenizer = try BytePairTokenizer(json: Data(json.utf8), length: 8)
+        #expect(try tokenizer("abc ab b") == Self.small()("abc ab b"))
+        #expect(throws: CheckpointError.self) {
+            try BytePairTokenizer(json: Data(json.replacingOccurrences(of: "BPE", with: "WordPiece").utf8))
+        }
+        #expect(throws: CheckpointError.self) { try BytePairTokenizer(json: Data("{}".utf8)) }
+    }
+
     @Test func everyPromptOfTheGolden() throws {
         struct Description: Decodable { var prompts: [String] }
         let description = try JSONDecoder().decode(

@@ -37,6 +37,12 @@ import Testing
         #expect(file.names == ["a.weight"])
     }
 
+    @Test func whatTheOriginalTrainerKeptBesideTheTensorsIsNotMade() throws {
+        let file = try TorchFile(fixture("lightning.ckpt"))
+        #expect(file.names == ["a.weight"])
+        #expect(try numbers(file, "a.weight") == [1, 1, 1])
+    }
+
     @Test func nestedDictionariesBecomeDottedNames() throws {
         let file = try CheckpointFile.open(fixture("ip-adapter.bin"))
         #expect(Set(file.names) == ["image_proj.proj.weight", "ip_adapter.1.to_k_ip.weight"])
@@ -59,7 +65,7 @@ import Testing
     }
 
     /// Every cut, and thousands of changed bytes: an error or numbers, never a crash.
-    @Test(arguments: ["zip.pt", "legacy.pt", "trainer.ckpt", "ip-adapter.bin"])
+    @Test(arguments: ["zip.pt", "legacy.pt", "trainer.ckpt", "lightning.ckpt", "ip-adapter.bin"])
     func damagedFilesGiveErrors(_ name: String) throws {
         let whole = try Data(contentsOf: fixture(name))
         var errors = 0

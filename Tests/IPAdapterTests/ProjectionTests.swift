@@ -1,4 +1,5 @@
 import Checkpoint
+import Diffusion
 import Foundation
 import IPAdapter
 import TensorEngine
@@ -32,6 +33,27 @@ import Testing
         let together = projection(states.reshaped([1, 2, -1]))
         #expect(together.shape == [1, 10, 12])
         #expect(zip(together.scalars, try file.tensor("out.tokens").scalars).allSatisfy { abs($0 - $1) < 1e-4 })
+    }
+
+    /// As h94's files are: the projection, and the cross-attentions under odd numbers.
+    @Test(arguments: ["plus", "full-face"])
+    func theWholeAdapterIsReadUnderH94Names(_ kind: String) throws {
+        let config = UNetConfig(
+            sampleSize: 8, blockOutChannels: [8, 16], crossAttentionDim: 12, heads: 2, normNumGroups: 4)
+        let unet = try UNet2DConditionModel(Weights(RandomWeights(seed: 1)), config)
+        let file = try fixture(kind)
+        var tensors: [String: Tensor] = [:]
+        for name in file.names where name.hasPrefix("h94.") {
+            tensors[String(name.dropFirst(4))] = try file.tensor(name)
+        }
+        for (i, layer) in unet.crossAttentionWidths.enumerated() {
+            for part in ["k", "v"] {
+                tensors["ip_adapter.\(2 * i + 1).to_\(part)_ip.weight"] = .zeros([layer.hiddenSize, 12])
+            }
+        }
+        let weights = Weights(try SafetensorsFile(SafetensorsWriter.data(tensors), name: kind))
+        #expect(try IPAdapterModel(weights, for: unet).projection.readsHiddenStates)
+        try weights.requireAllTaken()
     }
 
     @Test func faceEmbeddingAdaptersAreRefusedByName() {

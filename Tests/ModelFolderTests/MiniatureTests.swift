@@ -53,6 +53,67 @@ import Testing
         #expect(adapter?.description.contains("IP-Adapter") == true)
     }
 
+    @Test func theVisionTowerIsFoundInTheModelsFolderAndInTheFormOfAWholeCLIP() throws {
+        defer { try? FileManager.default.removeItem(at: url) }
+        try Miniature.write(to: url)
+        let (old, new) = (
+            url.appendingPathComponent("ip_adapter/image_encoder"), url.appendingPathComponent("image_encoder")
+        )
+        func embedding() throws -> [Float] {
+            let tower = try PipelineFolder(url).vision()
+            let side = tower.config.imageSize
+            return tower(Tensor(repeating: 0.5, shape: [1, side, side, 3])).imageEmbeds.scalars
+        }
+        let want = try embedding()
+        try FileManager.default.moveItem(at: old, to: new)
+        #expect(try embedding() == want)
+
+        let file = new.appendingPathComponent("config.json")
+        let inner = try #require(
+            JSONSerialization.jsonObject(with: Data(contentsOf: file)) as? [String: Any])
+        let whole: [String: Any] = [
+            "vision_config": inner, "text_config": [:] as [String: Any], "projection_dim": inner["projection_dim"] ?? 0,
+        ]
+        try JSONSerialization.data(withJSONObject: whole).write(to: file)
+        let weights = new.appendingPathComponent("model.safetensors")
+        let source = try SafetensorsFile(weights)
+        var tensors = try Dictionary(uniqueKeysWithValues: source.names.map { ($0, try source.tensor($0)) })
+        tensors["logit_scale"] = Tensor([1], shape: [1])
+        tensors["text_model.final_layer_norm.bias"] = .zeros([4])
+        try SafetensorsWriter.write(tensors, to: weights)
+        #expect(try embedding() == want)
+
+        try FileManager.default.removeItem(at: new)
+        #expect { try PipelineFolder(url).vision() } throws: { "\($0)".contains("image_encoder") }
+    }
+
+    /// transformers 5 leaves `text_model` out of the names.
+    @Test func aTextTowerWithoutPrefixIsTheSame() throws {
+        defer { try? FileManager.default.removeItem(at: url) }
+        try Miniature.write(to: url)
+        let want = try PipelineFolder(url).text()([[1, 2, 3]]).lastHiddenState.scalars
+        let file = url.appendingPathComponent("text_encoder/model.safetensors")
+        let source = try SafetensorsFile(file)
+        var bare: [String: Tensor] = [:]
+        for name in source.names { bare[String(name.dropFirst("text_model.".count))] = try source.tensor(name) }
+        try SafetensorsWriter.write(bare, to: file)
+        #expect(try PipelineFolder(url).text()([[1, 2, 3]]).lastHiddenState.scalars == want)
+    }
+
+    @Test func aModelForInpaintingIsRefusedByItsChannels() throws {
+        defer { try? FileManager.default.removeItem(at: url) }
+        try Miniature.write(to: url)
+        let file = url.appendingPathComponent("unet/config.json")
+        var config = try #require(JSONSerialization.jsonObject(with: Data(contentsOf: file)) as? [String: Any])
+        config["in_channels"] = 9
+        try JSONSerialization.data(withJSONObject: config).write(to: file)
+        #expect { try PipelineFolder(url).unet() } throws: { "\($0)".contains("inpainting") }
+        config["in_channels"] = 4
+        config["addition_embed_type"] = "text_time"
+        try JSONSerialization.data(withJSONObject: config).write(to: file)
+        #expect { try PipelineFolder(url).unet() } throws: { "\($0)".contains("addition_embed_type") }
+    }
+
     @Test func theAdapterIsFoundBesideTheFolderToo() throws {
         let home = url.appendingPathComponent("home")
         defer { try? FileManager.default.removeItem(at: url) }

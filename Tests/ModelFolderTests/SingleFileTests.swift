@@ -47,6 +47,23 @@ import Testing
         #expect(Set(source.names) == [names[0], names[2]])
     }
 
+    @Test func whatTheRulesDoNotKnowKeepsItsNameToBeReported() throws {
+        let start = "model.diffusion_model."
+        let file = Names(names: ["input_blocks.0.0.weight", "label_emb.0.0.weight"].map { start + $0 })
+        #expect(try Set(SingleFilePart(file, .unet).names) == ["conv_in.weight", "label_emb.0.0.weight"])
+        // The averaged weights and the autoencoder's own loss are no part of the model.
+        let averaged = Names(names: [
+            "first_stage_model.quant_conv.weight", "first_stage_model.loss.logvar",
+            "model_ema.diffusion_modelinput_blocks00weight",
+        ])
+        #expect(try SingleFilePart(averaged, .vae).names == ["quant_conv.weight"])
+    }
+
+    @Test(arguments: [("conditioner.embedders.0.x", "XL"), ("cond_stage_model.model.ln_final.bias", "2.x")])
+    func otherGenerationsAreRefusedByName(_ name: String, _ kind: String) {
+        #expect { _ = try SingleFilePart(Names(names: [name]), .text) } throws: { "\($0)".contains(kind) }
+    }
+
     @Test func anotherFileIsRefused() {
         #expect {
             _ = try SingleFilePart(

@@ -1,9 +1,12 @@
-"""Writes the torch files of TorchFileTests: python make.py (any torch of 2.x; the files are committed)."""
+"""Writes the torch files of TorchFileTests: python make.py (any torch of 2.x, NumPy; the files are committed)."""
 import collections
 import os
 import pickle
+import sys
+import types
 import zipfile
 
+import numpy
 import torch
 
 os.chdir(os.path.dirname(os.path.abspath(__file__)))
@@ -21,6 +24,16 @@ torch.save({"state_dict": {"a.weight": torch.ones(3)}, "epoch": 3, "lr": 1e-3, "
            "trainer.ckpt")
 torch.save({"image_proj": {"proj.weight": torch.full((2, 2), 7.0)}, "ip_adapter": {"1.to_k_ip.weight": torch.ones(1)}},
            "ip-adapter.bin")
+
+
+# What sd-v1-4.ckpt and v1-5-pruned.ckpt hold beside the tensors: the trainer's callback as a key, a number of NumPy's.
+lightning = types.ModuleType("pytorch_lightning.callbacks.model_checkpoint")
+lightning.ModelCheckpoint = type("ModelCheckpoint", (), {"__module__": lightning.__name__})
+for name in ("pytorch_lightning", "pytorch_lightning.callbacks"):
+    sys.modules[name] = types.ModuleType(name)
+sys.modules[lightning.__name__] = lightning
+torch.save({"state_dict": {"a.weight": torch.ones(3)}, "epoch": 3,
+            "callbacks": {lightning.ModelCheckpoint: {"best_model_score": numpy.float64(0.5)}}}, "lightning.ckpt")
 
 
 class Evil:
