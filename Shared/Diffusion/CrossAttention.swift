@@ -20,9 +20,12 @@ public struct Conditioning: Sendable {
     }
     var entries: [String: Entry]
 
+    /// N of the text states.
+    let rows: Int
+
     /// The prompt alone: λ = 0 everywhere.
     var withoutImage: Conditioning {
-        Conditioning(entries: entries.mapValues { .init(keys: $0.keys, values: $0.values) })
+        Conditioning(entries: entries.mapValues { .init(keys: $0.keys, values: $0.values) }, rows: rows)
     }
 }
 

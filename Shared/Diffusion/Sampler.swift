@@ -53,15 +53,14 @@ public struct Sampler: Sendable {
         // 1. start at the schedule's largest noise level, or the picture's
         var latent = picture?.start.noised(noise, scheduler, at: first) ?? noise.scaled(by: scheduler.initNoiseSigma)
         for i in first..<scheduler.timesteps.count {
-            // 2. the same latent for both rows
+            // 2. the same latent for all rows of the conditioning
             var input = Tensor(scheduler.scaleModelInput(latent.scalars, at: i), shape: latent.shape)
             if let channels = picture?.start.channels { input = .concatenated(input, channels) }
-            let batch = Tensor.stacked(Array(repeating: input, count: rows))
 
             // 3. predict the noise
             let (begin, end) = (Double(i - first) / Double(calls), Double(i - first + 1) / Double(calls))
             let prediction = unet(
-                batch, timesteps: Array(repeating: Float(scheduler.timesteps[i]), count: rows),
+                input, timesteps: [Float(scheduler.timesteps[i])],
                 begin >= imageRange.start && end <= imageRange.end ? conditioning : textAlone)
 
             // 4. guidance

@@ -142,7 +142,8 @@ public struct PicturePipeline: Sendable {
         }
         let calls = scheduler.timesteps.count - (given?.firstCall(scheduler, steps: sampling.steps) ?? 0)
         return try sampler(
-            from: start ?? noise(0), scheduler, picture: given.map { ($0, sampling.steps) }, draw: { noise(UInt64($0) + 1) }
+            from: start ?? noise(0), scheduler, picture: given.map { ($0, sampling.steps) },
+            draw: { noise(UInt64($0) + 1) }
         ) { done, _ in try onStep(done, calls) }
     }
 
