@@ -129,7 +129,7 @@ let package = Package(
             "denoiser",
             [
                 "ServiceKit", "Store", "Contracts", "ModelFolder", "Diffusion", "IPAdapter", "ImageIO", "Checkpoint",
-                "TensorEngine",
+                "TensorEngine", logging,
             ]),
         service(
             "evaluator",
@@ -184,7 +184,7 @@ let package = Package(
         tests("MessagingTests", ["Messaging", "Contracts", "TestSupport", logging]),
         tests("GatewayTests", ["gateway", "ImageIO", "Store", "Contracts", "TestSupport", logging]),
         tests("ArchitectureTests", []),
-        tests("EndToEndTests", ["TestSupport"]),
+        tests("EndToEndTests", ["ImageIO", "Checkpoint", "TensorEngine", "TestSupport"]),
     ],
     swiftLanguageModes: [.v6]
 )

@@ -91,7 +91,11 @@ public struct CLIPVisionModel: Sendable {
 
     /// Takes `vision_model.*` and `visual_projection`.
     public init(_ root: Weights, _ config: CLIPVisionConfig) throws {
-        let w = root / "vision_model"
+        try self.init(tower: root / "vision_model", projection: root, config)
+    }
+
+    /// Of a file that has the tower elsewhere: `tower` holds `embeddings`, `projection` holds `visual_projection`.
+    public init(tower w: Weights, projection root: Weights, _ config: CLIPVisionConfig) throws {
         let (d, side) = (config.hiddenSize, config.imageSize / config.patchSize)
         self.config = config
         let embeddings = w / "embeddings"

@@ -243,7 +243,7 @@ struct Unpickler {
     private mutating func name(_ module: String, _ name: String) throws {
         guard module.utf8.count + name.utf8.count <= 1024 else { throw damaged("a name without end") }
         let full = "\(module).\(name)"
-        guard !Self.ignored.contains(full) else { return stack.append(.ignored) }
+        guard !Self.ignored.contains(full) else { return try push(.ignored) }
         guard Self.callable.contains(full) || Self.storages[full] != nil || Self.constants.contains(full) else {
             throw refused(full)
         }

@@ -73,9 +73,7 @@ public struct UNet2DConditionModel: Sendable {
     public func conditioning(_ encoderHiddenStates: Tensor, adapter: (any CrossAttentionAdapter)? = nil) -> Conditioning
     {
         let entries = crossAttentions.map { ($0.name, $0.conditioningEntry(encoderHiddenStates, adapter)) }
-        return Conditioning(
-            entries: Dictionary(uniqueKeysWithValues: entries), imageScale: adapter?.scale ?? 0,
-            rows: encoderHiddenStates.shape[0])
+        return Conditioning(entries: Dictionary(uniqueKeysWithValues: entries))
     }
 
     /// Names and widths of the cross-attentions in diffusers' order of attention processors: down, up, mid.
