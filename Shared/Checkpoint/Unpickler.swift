@@ -33,7 +33,7 @@ indirect enum PickleValue {
     /// Bytes that it takes in memory on the stack, roughly and rather too many.
     var size: Int {
         switch self {
-        case .none, .bytes: 24
+        case .none, .bytes, .ignored: 24
         case .bool, .integer, .real: 72
         case .text(let text), .global(let text): 112 + text.utf8.count
         case .tuple(let values, _): 128 + 8 * values.count
