@@ -19,6 +19,8 @@ public struct Conditioning: Sendable {
         var image: (keys: Tensor, values: Tensor, scale: Float)?
     }
     var entries: [String: Entry]
+    /// N of the text states.
+    var rows: Int { entries.values.first?.keys.shape[0] ?? 1 }
 
     /// N of the text states.
     let rows: Int
