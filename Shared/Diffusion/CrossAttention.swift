@@ -20,9 +20,6 @@ public struct Conditioning: Sendable {
     }
     var entries: [String: Entry]
     /// N of the text states.
-    var rows: Int { entries.values.first?.keys.shape[0] ?? 1 }
-
-    /// N of the text states.
     let rows: Int
 
     /// The prompt alone: λ = 0 everywhere.
