@@ -75,11 +75,12 @@ let package = Package(
         library("Diffusion", ["NeuralNetwork", "Checkpoint", "TensorEngine"]),
         library("IPAdapter", ["Diffusion", "NeuralNetwork", "Checkpoint", "TensorEngine"]),
         library("ImageMetrics", ["COpenBLAS", "ImageIO", "NeuralNetwork", "Checkpoint", "TensorEngine"]),
+        library("Faces", ["ImageIO", "NeuralNetwork", "Checkpoint", "TensorEngine"]),
         library("RenderedPeople", ["ImageIO"]),
         library(
             "ModelFolder",
             [
-                "CLIP", "Diffusion", "IPAdapter", "ImageMetrics", "ImageIO", "NeuralNetwork", "Checkpoint",
+                "CLIP", "Diffusion", "IPAdapter", "ImageMetrics", "Faces", "ImageIO", "NeuralNetwork", "Checkpoint",
                 "TensorEngine", crypto,
             ]),
         library(
@@ -128,7 +129,7 @@ let package = Package(
             "denoiser",
             [
                 "ServiceKit", "Store", "Contracts", "ModelFolder", "Diffusion", "IPAdapter", "ImageIO", "Checkpoint",
-                "TensorEngine",
+                "TensorEngine", logging,
             ]),
         service(
             "evaluator",
@@ -146,7 +147,7 @@ let package = Package(
             "likeness",
             [
                 "Contracts", "Messaging", "Goldens", "Study", "Training", "ModelFolder", "RenderedPeople", "ImageIO",
-                "Diffusion", "CLIP",
+                "ImageMetrics", "Diffusion", "CLIP",
                 "IPAdapter", "Checkpoint", "TensorEngine", argumentParser,
             ]),
 
@@ -158,12 +159,24 @@ let package = Package(
         tests("TrainingTests", ["Training", "RenderedPeople", "Diffusion", "Checkpoint", "TensorEngine"]),
         tests("StudyTests", ["Study", "Training", "ModelFolder", "RenderedPeople", "Checkpoint"]),
         .target(name: "TestSupport", path: "Tests/Support", swiftSettings: strict),
+        .target(
+            name: "MalformedFiles",
+            dependencies: ["ModelFolder", "CLIP", "Diffusion", "ImageIO", "Checkpoint", "TensorEngine"],
+            path: "Tests/MalformedFiles", swiftSettings: strict),
+        .target(name: "CAllocationWatch", path: "Tests/CAllocationWatch"),
+        .executableTarget(
+            name: "malformed", dependencies: ["MalformedFiles", "CAllocationWatch"], path: "Tests/MalformedRun",
+            exclude: ["run"], swiftSettings: strict),
+        tests("MalformedTests", ["MalformedFiles"]),
+        tests("FacesTests", ["Faces", "ImageIO", "Checkpoint", "TensorEngine"], resources: [.copy("Fixtures")]),
+        tests("ImageMetricsTests", ["ImageMetrics", "ImageIO"]),
         tests("TensorEngineTests", ["TensorEngine"]),
         tests("CheckpointTests", ["Checkpoint", "TensorEngine"], resources: [.copy("Fixtures")]),
         tests(
             "IPAdapterTests", ["IPAdapter", "Diffusion", "Checkpoint", "TensorEngine"], resources: [.copy("Fixtures")]),
         tests(
-            "ModelFolderTests", ["ModelFolder", "CLIP", "Diffusion", "IPAdapter", "Checkpoint", "TensorEngine"],
+            "ModelFolderTests",
+            ["ModelFolder", "CLIP", "Diffusion", "IPAdapter", "ImageIO", "Checkpoint", "TensorEngine"],
             resources: [.copy("Fixtures")]),
         tests("GoldensTests", ["Goldens"]),
         tests("ContractsTests", ["Contracts", "Training"]),
@@ -171,7 +184,7 @@ let package = Package(
         tests("MessagingTests", ["Messaging", "Contracts", "TestSupport", logging]),
         tests("GatewayTests", ["gateway", "ImageIO", "Store", "Contracts", "TestSupport", logging]),
         tests("ArchitectureTests", []),
-        tests("EndToEndTests", ["TestSupport"]),
+        tests("EndToEndTests", ["ImageIO", "Checkpoint", "TensorEngine", "TestSupport"]),
     ],
     swiftLanguageModes: [.v6]
 )

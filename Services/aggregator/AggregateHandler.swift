@@ -27,7 +27,7 @@ struct AggregateHandler: Handler {
         do {
             let data = try await compute {
                 let embeddings = try inputs.map { try SafetensorsFile($0, name: "embedding").tensor("embedding") }
-                return try tokens(aggregation.method, embeddings, seed: aggregation.seed)
+                return try tokens(aggregation.method, embeddings, seed: aggregation.seed, weights: aggregation.weights)
             }
             let key = try await objects.put(data, type: .safetensors)
             return Completion(TaskResult(objectKey: key, model: tokens.hash))

@@ -16,10 +16,14 @@ struct TokenMaker: Sendable {
         hash = try folder.aggregationHash()
     }
 
-    /// - Parameter embeddings: one tensor for each photo, [D], in the photos' order
+    /// - Parameters:
+    ///   - embeddings: one tensor for each photo, [D], in the photos' order
+    ///   - weights: a factor on each of them
     /// - Returns: a safetensors file with one tensor `tokens` [2, T, cross_attention_dim]: row 0 unconditional, made
     ///   from zero embeddings in the same way, row 1 conditional
-    func callAsFunction(_ method: Method, _ embeddings: [Tensor], seed: UInt64) throws -> Data {
+    func callAsFunction(
+        _ method: Method, _ embeddings: [Tensor], seed: UInt64, weights: [Double]? = nil
+    ) throws -> Data {
         guard let aggregation = Aggregation(rawValue: method.rawValue) else {
             throw CheckpointError("\(method.rawValue) has no image tokens; it needs a fine-tuned model instead")
         }
@@ -31,6 +35,8 @@ struct TokenMaker: Sendable {
             case .nine: PhotoChoice.indices(available: embeddings.count, seed: seed)
             }
         let chosen = Tensor.stacked(indices.map { embeddings[$0].reshaped([1, -1]) })
-        return try SafetensorsWriter.data(["tokens": conditioner(aggregation, chosen)])
+        return try SafetensorsWriter.data([
+            "tokens": conditioner(aggregation, chosen, weights: weights?.map { Float($0) })
+        ])
     }
 }

@@ -1,5 +1,6 @@
 import Contracts
 import Foundation
+import Logging
 import ModelFolder
 import ServiceKit
 import Store
@@ -20,11 +21,22 @@ enum DenoiserService {
             try await resources.database.registerModel(
                 hash: pictures.hash, kind: "pipeline", name: folder.url.lastPathComponent)
 
+            let safety = try resources.settings.safetyChecker ? SafetyChecker(folder) : nil
+            switch (resources.settings.safetyChecker, safety) {
+            case (true, nil):
+                resources.logger.warning(
+                    "LIKENESS_SAFETY_CHECKER=on, but \(folder.url.path)/safety_checker has no weights: pictures are not checked"
+                )
+            case (_, nil): resources.logger.info("safety checker: off")
+            default: resources.logger.info("safety checker: on")
+            }
+
             // consumer loop
             let handler = DenoiseHandler(
                 database: resources.database, objects: resources.objects, presence: resources.presence,
                 pictures: pictures,
-                fineTuned: FineTunedUNets(folder, capacity: resources.settings.fineTunedModels))
+                fineTuned: FineTunedUNets(folder, capacity: resources.settings.fineTunedModels),
+                addOns: AddOns(folder), safety: safety)
             return [Worker(resources, stage: .denoise, concurrency: 1, prefersLoaded: true, handler: handler)]
         }
     }

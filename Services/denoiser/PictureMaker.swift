@@ -26,11 +26,22 @@ struct PictureMaker: Sendable {
         guard let kind = SchedulerKind(rawValue: sampling.scheduler.rawValue) else {
             throw CheckpointError("there is no scheduler \(sampling.scheduler.rawValue) here")
         }
-        let settings = PicturePipeline.Sampling(
+        var settings = PicturePipeline.Sampling(
             scheduler: kind, steps: sampling.steps, guidanceScale: Float(sampling.guidanceScale),
             ipAdapterScale: Float(sampling.ipAdapterScale), height: sampling.height, width: sampling.width)
+        settings.layerScales = sampling.ipAdapterScales.map(Self.scales)
+        settings.ipAdapterRange = (sampling.ipAdapterStart ?? 0, sampling.ipAdapterEnd ?? 1)
+        settings.strength = sampling.change?.strength ?? 1
         var pipeline = pipeline
         if let unet { pipeline.unet = unet }
         return try pipeline(settings, seed: seed, inputs, onStep: onStep)
+    }
+
+    private static func scales(_ scales: Contracts.LayerScales) -> Diffusion.LayerScales {
+        switch scales {
+        case .number(let number): .number(Float(number))
+        case .list(let list): .list(list.map { Float($0) })
+        case .blocks(let blocks): .blocks(blocks.mapValues(Self.scales))
+        }
     }
 }

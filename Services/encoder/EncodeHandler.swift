@@ -1,3 +1,4 @@
+import Checkpoint
 import Contracts
 import Foundation
 import ImageIO
@@ -26,16 +27,21 @@ struct EncodeHandler: Handler {
                     throw PermanentFailure("photo \(photo.filename): \(error)")
                 }
             }
-        case .encodePrompt(let id):
+        case .encodePrompt(let id, let how):
             guard let prompt = try await database.prompt(id) else { throw PermanentFailure("prompt \(id) is gone") }
-            let chunks = prompts.chunks(prompt.text)
+            let reading = try await compute {
+                do { return try prompts.reading(prompt.text, how) } catch let error as CheckpointError {
+                    throw PermanentFailure(error.description)
+                }
+            }
+            let chunks = reading.chunks
             if chunks > 1 {
                 try await database.addNotice(
                     "The prompt '\(prompt.text.prefix(60))…' is longer than CLIP reads at once: it is read in \(chunks) parts.",
                     to: claim.job)
             }
-            return try await embedding(.text, of: prompt.contentHash, model: prompts.hash) {
-                try await compute { try prompts(prompt.text) }
+            return try await embedding(.text, of: prompt.contentHash, model: reading.model) {
+                try await compute { try reading.embed() }
             }
         default:
             throw PermanentFailure("the encoder has no use for a \(claim.stage.rawValue) task")

@@ -22,21 +22,21 @@ struct EvaluateHandler: Handler {
             references: try await images(database.photos(evaluation.references)),
             unseen: try await images(database.photos(evaluation.unseen)),
             ofOthers: try await images(database.photosOfOthers(than: claim.job)))
-        var rows: [(method: Method, seconds: Double, pictures: [RGBImage])] = []
+        var rows: [(method: Method, seconds: Double, pictures: [RGBImage], prompts: [String])] = []
         for method in Method.allCases {
             let made = results.pictures.filter { $0.method == method }
             if made.isEmpty { continue }
             var pictures: [RGBImage] = []
             for picture in made { pictures.append(try ImageFile.decode(try await objects.get(picture.objectKey)).rgb) }
             let seconds = made.reduce(0) { $0 + $1.seconds } / Double(made.count)
-            rows.append((method, seconds, pictures))
+            rows.append((method, seconds, pictures, made.map(\.prompt)))
         }
 
         let job = try await database.job(claim.job)
         let (table, title) = (rows, job.map { "\($0.person): \($0.request.prompts.joined(separator: " / "))" } ?? "")
         let (metrics, sheet) = try await compute {
             let metrics = try table.flatMap { row in
-                try scorer(row.method, row.pictures, photos) + [
+                try scorer(row.method, row.pictures, prompts: row.prompts, photos) + [
                     MetricView(
                         method: row.method, name: .secondsPerPicture, value: row.seconds, samples: row.pictures.count)
                 ]

@@ -9,12 +9,15 @@ struct Scorer: Sendable {
     /// Features and class logits, for FID and IS.
     let inception: ScoringNetwork?
     /// Identity embeddings.
-    let identity: ScoringNetwork?
+    let identity: IdentityNetwork?
+    /// CLIP.
+    let alignment: AlignmentNetwork
     let isRandom: Bool
 
     init(_ folder: PipelineFolder) throws {
         inception = try ScoringNetwork(folder, "inception")
-        identity = try ScoringNetwork(folder, "identity")
+        identity = try IdentityNetwork(folder)
+        alignment = try AlignmentNetwork(folder)
         isRandom = folder.isRandomMiniature
     }
 
@@ -27,8 +30,10 @@ struct Scorer: Sendable {
         var ofOthers: [RGBImage]
     }
 
-    /// FID, IS and identity similarity of one method's pictures.
-    func callAsFunction(_ method: Method, _ pictures: [RGBImage], _ photos: Photos) throws -> [MetricView] {
+    /// FID, IS, identity similarity and CLIP's of one method's pictures, which were drawn for `prompts`.
+    func callAsFunction(
+        _ method: Method, _ pictures: [RGBImage], prompts: [String], _ photos: Photos
+    ) throws -> [MetricView] {
         func metric(_ name: MetricName, _ value: Double?, _ note: String?) -> MetricView {
             let random = value != nil && isRandom ? "from an untrained network" : nil
             let notes = [note, random].compactMap { $0 }.joined(separator: "; ")
@@ -56,34 +61,67 @@ struct Scorer: Sendable {
             metrics += [metric(.fid, nil, missing), metric(.inceptionScore, nil, missing)]
         }
         if let identity {
-            if photos.unseen.isEmpty {
-                metrics.append(metric(.identitySimilarity, nil, "no photo was left unseen: add photos"))
-            } else {
-                let made = identity(pictures).features
-                let real = identity(photos.unseen).features
-                metrics.append(
-                    metric(
-                        .identitySimilarity, Self.meanCosine(made, real),
-                        "to \(real.count) unseen photos; " + yardstick(identity, real, photos)))
-            }
+            let (value, note) = similarity(identity, pictures, photos)
+            metrics.append(metric(.identitySimilarity, value, note))
         } else {
             metrics.append(metric(.identitySimilarity, nil, missing))
         }
+        metrics += alignments(pictures, prompts, photos).map { metric($0.name, $0.value, $0.note) }
         return metrics
     }
 
-    /// What the person's real photos and those of others reach by the same measure.
-    private func yardstick(
-        _ identity: ScoringNetwork, _ unseen: [[Double]], _ photos: Photos
-    ) -> String {
-        let own = identity(photos.references).features
-        var words = String(format: "the person's other photos reach %.3f", Self.meanCosine(own, unseen))
-        if !photos.ofOthers.isEmpty {
-            let others = identity(photos.ofOthers).features
-            words += String(
-                format: ", photos of %d other people %.3f", photos.ofOthers.count, Self.meanCosine(others, unseen))
+    /// Mean similarity of the faces in pictures to those in unseen photos, and how it came about.
+    ///
+    /// A picture without a face shows nobody, so it counts as 0; a photo without one says nothing and is left out.
+    private func similarity(
+        _ identity: IdentityNetwork, _ pictures: [RGBImage], _ photos: Photos
+    ) -> (Double?, String) {
+        guard !photos.unseen.isEmpty else { return (nil, "no photo was left unseen: add photos") }
+        let real = identity(photos.unseen).compactMap(\.embedding)
+        guard !real.isEmpty else {
+            return (nil, "\(identity.name) finds no face in the \(photos.unseen.count) unseen photos")
         }
-        return words
+        let made = identity(pictures)
+        func mean(_ embeddings: [[Double]]) -> Double { Self.meanCosine(embeddings, real) }
+        let seen = made.compactMap(\.embedding)
+        let value = mean(seen) * Double(seen.count) / Double(max(made.count, 1))
+        var notes = ["by \(identity.name), to \(real.count) unseen photos"]
+        func count(_ number: Int, _ words: String) { if number > 0 { notes.append("\(number) \(words)") } }
+        count(made.count - seen.count, "of \(made.count) pictures show no face and count as 0")
+        count(made.filter { $0.faces > 1 }.count, "pictures show several faces, of which the largest counts")
+        count(photos.unseen.count - real.count, "unseen photos show no face and are left out")
+        // What the person's real photos and those of others reach by the same measure.
+        let (own, others) = (
+            identity(photos.references).compactMap(\.embedding), identity(photos.ofOthers).compactMap(\.embedding)
+        )
+        if !own.isEmpty { notes.append(String(format: "the person's other photos reach %.3f", mean(own))) }
+        if !others.isEmpty {
+            notes.append(String(format: "photos of %d other people %.3f", others.count, mean(others)))
+        }
+        return (value, notes.joined(separator: ", "))
+    }
+
+    /// How well pictures fit their prompts and the reference photos by CLIP.
+    private func alignments(
+        _ pictures: [RGBImage], _ prompts: [String], _ photos: Photos
+    ) -> [(name: MetricName, value: Double?, note: String?)] {
+        let made = alignment.embeddings(pictures)
+        let references = alignment.embeddings(photos.references)
+        let text: (MetricName, Double?, String?)
+        if let wanted = alignment.embeddings(prompts) {
+            let cosines = zip(made, wanted).map { cosineSimilarity($0, $1) }
+            text = (.textAlignment, cosines.reduce(0, +) / Double(max(cosines.count, 1)), nil)
+        } else {
+            text = (
+                .textAlignment, nil,
+                "the model's text and vision towers are of different CLIPs: put one into evaluation/clip"
+            )
+        }
+        let image: (MetricName, Double?, String?) =
+            references.isEmpty
+            ? (.imageAlignment, nil, "there are no reference photos")
+            : (.imageAlignment, Self.meanCosine(made, references), "to \(references.count) reference photos")
+        return [text, image]
     }
 
     private static func meanCosine(_ a: [[Double]], _ b: [[Double]]) -> Double {

@@ -18,6 +18,14 @@ public enum Limits {
     public static let side = 64...1_024
     /// Reference photos.
     public static let references = 1...9
+    /// Factor on a reference photo.
+    public static let photoWeight = 0.0...10.0
+    /// LoRAs of a job.
+    public static let loras = 8
+    /// Factor on a LoRA.
+    public static let loraWeight = -4.0...4.0
+    /// Layers of the text tower that can be left out.
+    public static let clipSkip = 0...11
     /// Characters of a person's name.
     public static let nameCharacters = 100
     /// Bytes of a photo's file.
@@ -40,12 +48,20 @@ public struct GenerateOrder: Sendable, Equatable {
     public var pictures: Int
     /// Of picture 0.
     public var seed: UInt64
+    /// Of each picture.
+    public var seeds: [UInt64]
     /// How the reverse process is run.
     public var sampling: Sampling
+    /// How the prompts are read; nil: as usual.
+    public var reading: PromptReading?
     /// nil: as many as there are, up to nine.
     public var references: Int?
+    /// A factor on each reference; nil: all count the same.
+    public var photoWeights: [Double]?
     /// Whether scores and a contact sheet are wanted.
     public var evaluate: Bool
+    /// Whether PNG files say what they were made with.
+    public var embedParameters: Bool
     /// What the user should know.
     public var notices: [String]
 
@@ -57,7 +73,10 @@ public struct GenerateOrder: Sendable, Equatable {
         negativePrompt = request.negativePrompt ?? ""
         try Self.checkLength(negativePrompt, "negative_prompt")
 
-        pictures = request.pictures ?? 1
+        if request.seeds != nil, request.pictures != nil || request.seed != nil {
+            throw .invalid("seeds is given together with pictures or seed", remedy: "give either seeds or those")
+        }
+        pictures = request.seeds?.count ?? request.pictures ?? 1
         guard pictures >= 1 else {
             throw .invalid("pictures is \(pictures)", remedy: "ask for at least 1 picture")
         }
@@ -68,9 +87,14 @@ public struct GenerateOrder: Sendable, Equatable {
                 "\(counts) is more than the \(Limits.pictures) pictures that one job may have",
                 remedy: "split it into several jobs; give the later ones a higher seed")
         }
-        seed = request.seed ?? 0
+        let first = request.seed ?? 0
+        seeds = request.seeds ?? (0..<pictures).map { first &+ UInt64($0) }
+        seed = seeds[0]
         sampling = try Self.sampling(request)
-        references = request.references
+        reading = try Self.reading(request)
+        photoWeights = try Self.photoWeights(request, methods)
+        references = request.references ?? photoWeights?.count
+        embedParameters = request.embedParameters ?? true
         if let references, !Limits.references.contains(references) {
             throw .invalid(
                 "references is \(references)",
@@ -141,10 +165,12 @@ public struct GenerateOrder: Sendable, Equatable {
             Limits.ipAdapterScale, request.ipAdapterScale ?? sampling.ipAdapterScale, "ip_adapter_scale")
         sampling.width = try side(request.width, "width")
         sampling.height = try side(request.height, "height")
+        try adapter(request, &sampling)
+        sampling.change = try change(request, steps: sampling.steps)
         return sampling
     }
 
-    private static func side(_ pixels: Int?, _ name: String) throws(APIError) -> Int? {
+    static func side(_ pixels: Int?, _ name: String) throws(APIError) -> Int? {
         guard let pixels else { return nil }
         guard try within(Limits.side, pixels, name).isMultiple(of: 8) else {
             throw .invalid("\(name) is \(pixels)", remedy: "use a multiple of 8, such as \((pixels + 4) / 8 * 8)")
@@ -152,7 +178,7 @@ public struct GenerateOrder: Sendable, Equatable {
         return pixels
     }
 
-    private static func within<T>(_ range: ClosedRange<T>, _ value: T, _ name: String) throws(APIError) -> T {
+    static func within<T>(_ range: ClosedRange<T>, _ value: T, _ name: String) throws(APIError) -> T {
         guard range.contains(value) else {
             throw .invalid("\(name) is \(value)", remedy: "use a value from \(range.lowerBound) to \(range.upperBound)")
         }

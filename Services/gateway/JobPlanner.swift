@@ -28,41 +28,54 @@ public struct JobPlanner {
     }
 
     /// The tasks, in the order in which their results are shown, and what the user should know.
-    /// - Parameter person: the name, for messages.
+    /// - Parameters:
+    ///   - person: the name, for messages
+    ///   - id: the person's, for the pictures' parameters
     /// - Throws: `APIError` (409) where the person's photos are too few.
-    public func plan(person: String) throws(APIError) -> (tasks: [PlannedTask], notices: [String]) {
+    public func plan(person: String, id: UUID) throws(APIError) -> (tasks: [PlannedTask], notices: [String]) {
         let references = try references(person)
         let unseen = Array(photos.dropFirst(references.count))
 
         let needed = order.methods.map { photosUsed(by: $0, of: references.count) }
         let encodePhoto = references.prefix(needed.max() ?? 0).map { PlannedTask(payload: .encodePhoto(photo: $0)) }
-        var encodePrompt: [UUID: PlannedTask] = [:]
-        let read = order.methods.flatMap { prompts(of: $0) } + [negativePrompt]
+        var encodePrompt: [EncodedPrompt: PlannedTask] = [:]
+        // diffusers reads the negative prompt with all layers, whatever `clip_skip` says.
+        let negativeRead = EncodedPrompt(prompt: negativePrompt, reading: order.reading?.withoutClipSkip)
+        let read =
+            order.methods.flatMap { prompts(of: $0) }.map { EncodedPrompt(prompt: $0, reading: order.reading) }
+            + [negativeRead]
         for prompt in read where encodePrompt[prompt] == nil {
-            encodePrompt[prompt] = PlannedTask(payload: .encodePrompt(prompt: prompt))
+            encodePrompt[prompt] = PlannedTask(
+                payload: .encodePrompt(prompt: prompt.prompt, reading: prompt.reading))
         }
 
         let prepare = zip(order.methods, needed).map { method, count in
             if method.isFineTuned { return PlannedTask(payload: .train(.init(method: method, photos: references))) }
             let embeddings = encodePhoto.prefix(count).map(\.id)
             return PlannedTask(
-                payload: .aggregate(.init(method: method, embeddings: embeddings, seed: order.seed)),
+                payload: .aggregate(
+                    .init(method: method, embeddings: embeddings, seed: order.seed, weights: order.photoWeights)),
                 dependsOn: embeddings)
         }
+        let caption = TaskPayload.Picture.Caption(
+            person: id, negativePrompt: order.negativePrompt, photoWeights: order.photoWeights)
         let denoise = zip(order.methods, prepare).flatMap { method, prepare in
             zip(prompts, prompts(of: method)).flatMap { prompt, read in
-                (0..<order.pictures).compactMap { index -> PlannedTask? in
-                    guard let text = encodePrompt[read], let negative = encodePrompt[negativePrompt] else { return nil }
+                order.seeds.enumerated().compactMap { index, seed -> PlannedTask? in
+                    guard let text = encodePrompt[EncodedPrompt(prompt: read, reading: order.reading)],
+                        let negative = encodePrompt[negativeRead]
+                    else { return nil }
                     let picture = TaskPayload.Picture(
                         method: method, conditioning: method.isFineTuned ? nil : prepare.id,
                         weights: method.isFineTuned ? prepare.id : nil, prompt: prompt, promptEmbedding: text.id,
-                        negativePromptEmbedding: negative.id, index: index, seed: order.seed &+ UInt64(index),
-                        sampling: order.sampling)
+                        negativePromptEmbedding: negative.id, index: index, seed: seed,
+                        sampling: order.sampling, reading: order.reading,
+                        caption: order.embedParameters ? caption : nil)
                     return PlannedTask(payload: .denoise(picture), dependsOn: [prepare.id, text.id, negative.id])
                 }
             }
         }
-        var seen: Set<UUID> = []
+        var seen: Set<EncodedPrompt> = []
         let texts = read.filter { seen.insert($0).inserted }.compactMap { encodePrompt[$0] }
         var tasks = encodePhoto + texts + prepare + denoise
         if order.evaluate {
@@ -70,6 +83,11 @@ public struct JobPlanner {
             tasks.append(PlannedTask(payload: .evaluate(evaluation), dependsOn: denoise.map(\.id)))
         }
         return (tasks, order.notices + notices(person, references: references, unseen: unseen))
+    }
+
+    private struct EncodedPrompt: Hashable {
+        let prompt: UUID
+        let reading: PromptReading?
     }
 
     private func prompts(of method: Contracts.Method) -> [UUID] { method.isFineTuned ? subjectPrompts : prompts }

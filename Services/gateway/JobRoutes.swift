@@ -7,6 +7,7 @@ import Store
 /// Jobs: what was asked for, how far it is, and what came out.
 struct JobRoutes: Sendable {
     let database: Database
+    let objects: any ObjectStore
 
     var routes: [Route] {
         [
@@ -30,11 +31,17 @@ struct JobRoutes: Sendable {
     /// Checks everything first; what cannot be done leaves no trace in the queue.
     private func submit(_ http: Request) async throws -> Response {
         let key = try http.idempotencyKey()
-        let request = try await http.decode(GenerateRequest.self, of: "the job")
-        let order = try GenerateOrder(request)
+        let request = try await decode(http)
+        var order = try GenerateOrder(request)
+        if let change = order.sampling.change {
+            let size = try await PictureSource(objects: objects).size(of: change)
+            try order.fill(size)
+        }
         // libpq ends a string at NUL: what follows it must not be lost on the way to a person of a shorter name.
         guard !request.person.unicodeScalars.contains("\0") else { throw APIError.noPerson(request.person) }
-        guard let person = try await database.person(request.person) else { throw APIError.noPerson(request.person) }
+        guard let person = try await database.person(request.person) else {
+            throw try await severalPeople(request.person) ?? APIError.noPerson(request.person)
+        }
         let photos = try await database.photos(of: person.id).map(\.id)
 
         var prompts: [UUID] = []
@@ -48,7 +55,7 @@ struct JobRoutes: Sendable {
         let negative = try await database.upsertPrompt(order.negativePrompt).id
         let planner = JobPlanner(
             order: order, photos: photos, prompts: prompts, subjectPrompts: subjectPrompts, negativePrompt: negative)
-        let (tasks, notices) = try planner.plan(person: person.name)
+        let (tasks, notices) = try planner.plan(person: person.name, id: person.id)
 
         let plan = JobPlan(
             person: person.id, request: request, idempotencyKey: key, notices: notices, tasks: tasks)
@@ -60,6 +67,30 @@ struct JobRoutes: Sendable {
                 remedy: "use a new key for a new request")
         }
         return try .json(job, status: id == plan.id ? .accepted : .ok)
+    }
+
+    /// The body. A list of people is refused in words of its own.
+    private func decode(_ http: Request) async throws -> GenerateRequest {
+        struct Several: Decodable {
+            var person: [String]
+        }
+        let data = try await http.bytes(upTo: Limits.jsonBytes, of: "the job")
+        do {
+            return try APIError.decode(GenerateRequest.self, from: data, of: "the job")
+        } catch {
+            if let several = try? JSONDecoder.likeness.decode(Several.self, from: data) {
+                throw APIError.severalPeople(several.person)
+            }
+            throw error
+        }
+    }
+
+    /// Names put together, of people who are known: "Ada and Bob", "Ada, Bob", "Ada + Bob".
+    private func severalPeople(_ text: String) async throws -> APIError? {
+        let names = text.split(separator: /\s*(?:,|\+|&|\band\b)\s*/).map(String.init)
+        guard (2...10).contains(names.count) else { return nil }
+        for name in names where try await database.person(name) == nil { return nil }
+        return .severalPeople(names)
     }
 
     private func view(_ id: UUID) async throws -> JobView {
@@ -92,6 +123,12 @@ struct JobRoutes: Sendable {
 }
 
 extension APIError {
+    static func severalPeople(_ names: [String]) -> APIError {
+        .invalid(
+            "person names several people (\(names.prefix(5).joined(separator: ", ").prefix(200))): a picture shows one person",
+            remedy: "start a job for each of them")
+    }
+
     static func noJob(_ id: UUID) -> APIError {
         APIError(404, "there is no job \(id.uuidString.lowercased())", remedy: "list them with likeness jobs list")
     }

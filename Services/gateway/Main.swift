@@ -18,7 +18,7 @@ enum GatewayService {
                 url: settings.managementURL, amqp: resources.settings.amqpURL, logger: resources.logger)
             let routes =
                 PeopleRoutes(database: database, objects: resources.objects).routes
-                + JobRoutes(database: database).routes
+                + JobRoutes(database: database, objects: resources.objects).routes
                 + TrainingRoutes(database: database).routes
                 + ObjectRoutes(objects: resources.objects).routes
                 + StatusRoutes(

@@ -7,13 +7,65 @@ import TensorEngine
 /// `likeness bench`: speed and memory of the engine, as figures of this machine.
 struct BenchCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "bench", abstract: "Measures the engine on this machine.",
-        subcommands: [UNet.self, TrainStep.self, Memory.self])
+        commandName: "bench", abstract: "Measures the engine on this machine, with random weights at real sizes.",
+        subcommands: [
+            UNet.self, VAE.self, CLIPImage.self, CLIPText.self, Picture.self, TrainStep.self, Memory.self,
+        ])
 
-    /// `likeness bench unet`: one denoising step with random weights.
+    /// Options of every benchmark.
+    struct Options: ParsableArguments {
+        @Option(help: "Counted passes, after one that is not.")
+        var repeats = 3
+
+        @Option(help: "Threads; 0 stands for all cores.")
+        var threads = 0
+
+        @Flag(help: "Print JSON: a list of reports.")
+        var json = false
+
+        @Option(help: "JSON that a benchmark printed before; prints the ratios to it.")
+        var compare: String?
+
+        mutating func validate() throws {
+            guard repeats > 0 else { throw ValidationError("--repeats must be at least 1") }
+        }
+
+        /// Runs `pass` once without counting (weights are packed, primitives compiled), then as often as asked.
+        func measure(_ subject: BenchReport.Subject, _ pass: () throws -> Void) throws -> BenchReport {
+            func seconds() throws -> Double {
+                let start = ContinuousClock.now
+                try pass()
+                return start.duration(to: .now) / .seconds(1)
+            }
+            let first = try seconds()
+            let counted = try (0..<repeats).map { _ in try seconds() }.sorted()
+            let totals = try Profile.of { try pass() }.totals
+            return BenchReport(
+                subject, first: first, counted: counted, totals: totals, peak: Threads.peakOperationsPerSecond())
+        }
+
+        /// Prints the reports as asked.
+        func show(_ reports: [BenchReport]) throws {
+            print(try json ? BenchReport.json(reports) : reports.map(\.text).joined(separator: "\n"))
+            guard let compare else { return }
+            guard let data = FileManager.default.contents(atPath: compare) else {
+                throw ValidationError("--compare \(compare): cannot be read")
+            }
+            let before: [BenchReport]
+            do {
+                before = try BenchReport.read(data)
+            } catch {
+                throw ValidationError("--compare \(compare): not what a benchmark prints with --json (\(error))")
+            }
+            for report in reports { print(report.compared(with: before)) }
+        }
+    }
+
+    /// `likeness bench unet`: one denoising step.
     struct UNet: ParsableCommand {
         static let configuration = CommandConfiguration(
-            commandName: "unet", abstract: "Times a pass through the UNet with random weights.")
+            commandName: "unet", abstract: "Times a pass through the UNet.",
+            discussion: "All rows are computed, as for different latents; `bench picture` shows what guidance costs.")
 
         enum Size: String, ExpressibleByArgument, CaseIterable {
             case sd15, miniature
@@ -22,121 +74,59 @@ struct BenchCommand: ParsableCommand {
         @Option(help: "Model size: \(Size.allCases.map(\.rawValue).joined(separator: ", ")).")
         var config = Size.sd15
 
-        @Option(help: "Side of the picture in pixels (eight for each latent).")
-        var size: Int?
+        @Option(parsing: .upToNextOption, help: "Sides of the picture in pixels (eight for each latent), one or more.")
+        var sizes: [Int] = []
 
         @Option(help: "Rows of a pass; guidance needs two.")
         var batch = 2
 
-        @Option(help: "Counted passes, after one that is not.")
-        var repeats = 3
-
-        @Option(help: "Threads; 0 stands for all cores.")
-        var threads = 0
-
-        @Flag(help: "Print JSON.")
-        var json = false
+        @OptionGroup var options: Options
 
         mutating func validate() throws {
-            guard batch > 0, repeats > 0 else { throw ValidationError("--batch and --repeats must be at least 1") }
-            if let size, size < 64 || size % 64 != 0 {
-                throw ValidationError("--size \(size): must be a multiple of 64, at least 64")
+            guard batch > 0 else { throw ValidationError("--batch must be at least 1") }
+            for size in sizes where size < 64 || size % 64 != 0 {
+                throw ValidationError("--sizes \(size): must be a multiple of 64, at least 64")
             }
         }
 
         func run() throws {
-            Threads.use(threads)
+            Threads.use(options.threads)
             let shape =
                 config == .sd15
                 ? UNetConfig.sd15
                 : UNetConfig(
                     sampleSize: 16, blockOutChannels: [32, 64, 96], crossAttentionDim: 64, heads: 4, normNumGroups: 8)
-            let side = size.map { $0 / 8 } ?? shape.sampleSize
             let weights = RandomWeights(seed: 0)
             let unet = try UNet2DConditionModel(Weights(weights), shape)
-            let parameters = weights.shapes.values.reduce(0) { $0 + $1.reduce(1, *) }
-            let text = Tensor(
-                Philox(seed: 1).normal(batch * 77 * shape.crossAttentionDim),
-                shape: [batch, 77, shape.crossAttentionDim])
+            let text = BenchCommand.normal(1, [batch, 77, shape.crossAttentionDim])
             let conditioning = unet.conditioning(text)
-            let latent = Sampler.noise(seed: 2, channels: 4 * batch, height: side, width: side)
-                .reshaped([batch, side, side, 4])
-
-            func pass() -> Double {
-                let start = ContinuousClock.now
-                _ = unet(latent, timesteps: Array(repeating: 500, count: batch), conditioning)
-                return start.duration(to: .now) / .seconds(1)
+            let reports = try (sizes.isEmpty ? [shape.sampleSize * 8] : sizes).map { pixels in
+                let latent = BenchCommand.normal(2, [batch, pixels / 8, pixels / 8, 4])
+                return try options.measure(
+                    .init(
+                        name: "unet", config: config.rawValue, parameters: weights.parameters, pixels: pixels,
+                        batch: batch)
+                ) {
+                    _ = unet(latent, timesteps: Array(repeating: 500, count: batch), conditioning)
+                }
             }
-            _ = pass()  // the first pass packs weights and compiles primitives
-            let seconds = (0..<repeats).map { _ in pass() }.sorted()
-            let (_, totals) = Profile.of { pass() }
-            let flops = totals.values.reduce(0) { $0 + $1.flops }
-            let report = Report(
-                config: config.rawValue, parameters: parameters, pixels: side * 8, batch: batch, threads: Threads.count,
-                instructionSet: Threads.instructionSet, secondsPerStep: seconds[seconds.count / 2],
-                fastest: seconds[0], slowest: seconds[seconds.count - 1], gigaflops: flops * 1e-9,
-                gigaflopsPerSecond: flops * 1e-9 / seconds[seconds.count / 2], peakMemoryGB: Self.peakMemoryGB(),
-                operations: totals.map {
-                    Report.Operation(
-                        kind: $0.key.rawValue, seconds: $0.value.seconds, calls: $0.value.calls,
-                        gigaflopsPerSecond: $0.value.flops * 1e-9 / max($0.value.seconds, 1e-9))
-                }.sorted { $0.seconds > $1.seconds })
-            print(try json ? report.json() : report.text())
-        }
-
-        static func peakMemoryGB() -> Double {
-            var usage = rusage()
-            getrusage(__rusage_who_t(RUSAGE_SELF.rawValue), &usage)
-            return Double(usage.ru_maxrss) * 1024 / 1e9
+            try options.show(reports)
         }
     }
 
-    /// The figures of one benchmark.
-    struct Report: Encodable {
-        struct Operation: Encodable {
-            var kind: String
-            var seconds: Double
-            var calls: Int
-            var gigaflopsPerSecond: Double
-        }
-        var config: String
-        var parameters: Int
-        var pixels: Int
-        var batch: Int
-        var threads: Int
-        var instructionSet: String
-        /// The median.
-        var secondsPerStep: Double
-        var fastest: Double
-        var slowest: Double
-        var gigaflops: Double
-        var gigaflopsPerSecond: Double
-        var peakMemoryGB: Double
-        var operations: [Operation]
-
-        func json() throws -> String {
-            let encoder = JSONEncoder()
-            encoder.outputFormatting = [.prettyPrinted, .sortedKeys]
-            encoder.keyEncodingStrategy = .convertToSnakeCase
-            return String(decoding: try encoder.encode(self), as: UTF8.self)
-        }
-
-        func text() -> String {
-            var lines = [
-                String(
-                    format: "UNet %@: %.1f M parameters, %d×%d, batch %d, f32, %d threads, %@", config as NSString,
-                    Double(parameters) / 1e6, pixels, pixels, batch, threads, instructionSet as NSString),
-                String(
-                    format: "%.2f s a step (median; %.2f … %.2f), %.0f GFLOP, %.0f GFLOP/s, peak memory %.2f GB",
-                    secondsPerStep, fastest, slowest, gigaflops, gigaflopsPerSecond, peakMemoryGB),
-            ]
-            for operation in operations {
-                lines.append(
-                    String(
-                        format: "  %-14@ %8.3f s %6d calls %8.0f GFLOP/s", operation.kind as NSString,
-                        operation.seconds, operation.calls, operation.gigaflopsPerSecond))
-            }
-            return lines.joined(separator: "\n")
-        }
+    /// Standard normal numbers.
+    static func normal(_ seed: UInt64, _ shape: [Int]) -> Tensor {
+        Tensor(Philox(seed: seed).normal(shape.reduce(1, *)), shape: shape)
     }
+
+    static func peakMemoryGB() -> Double {
+        var usage = rusage()
+        getrusage(__rusage_who_t(RUSAGE_SELF.rawValue), &usage)
+        return Double(usage.ru_maxrss) * 1024 / 1e9
+    }
+}
+
+extension RandomWeights {
+    /// How many numbers were asked for.
+    var parameters: Int { shapes.values.reduce(0) { $0 + $1.reduce(1, *) } }
 }

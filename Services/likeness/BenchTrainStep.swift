@@ -75,7 +75,7 @@ extension BenchCommand {
                 trainedParameters: trained.parameters.values.reduce(0) { $0 + $1.count },
                 gradientCheckpointing: !withoutCheckpointing, secondsPerStep: seconds[seconds.count / 2],
                 fastest: seconds[0], slowest: seconds[seconds.count - 1], losses: [first.loss] + rest.map(\.loss),
-                peakMemoryGB: UNet.peakMemoryGB())
+                peakMemoryGB: BenchCommand.peakMemoryGB())
             if json {
                 let encoder = JSONEncoder()
                 encoder.outputFormatting = [.sortedKeys]

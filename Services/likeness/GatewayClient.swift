@@ -43,6 +43,19 @@ struct GatewayClient: Sendable {
         return answer.status == 201
     }
 
+    /// Sends a picture that requests can then name by its key.
+    func upload(_ path: String) async throws -> ObjectView {
+        let url = URL(filePath: path)
+        let data: Data
+        do { data = try Data(contentsOf: url) } catch {
+            throw UserError("cannot read '\(path)': \(error.localizedDescription)", remedy: "check the path")
+        }
+        let headers = [
+            "Content-Type": "application/octet-stream", "X-Filename": Self.encoded(url.lastPathComponent),
+        ]
+        return try Self.decode(await send("POST", ["v1", "objects"], body: data, headers: headers))
+    }
+
     func delete(_ path: [String]) async throws { _ = try await send("DELETE", path) }
 
     /// The bytes behind a key of the object store.

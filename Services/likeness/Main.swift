@@ -16,7 +16,8 @@ struct Likeness: AsyncParsableCommand {
             CommandGroup(
                 name: "Models and data:",
                 subcommands: [
-                    ModelCommand.self, DatasetCommand.self, TrainCommand.self, CompareCommand.self,
+                    ModelCommand.self, DatasetCommand.self, TrainCommand.self, CompareCommand.self, MetricsCommand.self,
+                    FacesCommand.self,
                     VerifyGoldensCommand.self, BenchCommand.self,
                 ]),
         ])

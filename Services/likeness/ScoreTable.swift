@@ -8,7 +8,7 @@ struct ScoreTable {
 
     private static let columns: [(title: String, metric: MetricName, digits: Int)] = [
         ("FID ↓", .fid, 2), ("IS ↑", .inceptionScore, 3), ("identity ↑", .identitySimilarity, 3),
-        ("s/picture ↓", .secondsPerPicture, 2),
+        ("CLIP-T ↑", .textAlignment, 3), ("CLIP-I ↑", .imageAlignment, 3), ("s/picture ↓", .secondsPerPicture, 2),
     ]
     private static let header = ["method"] + columns.map(\.title) + ["pictures"]
 

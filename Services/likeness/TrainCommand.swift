@@ -33,8 +33,7 @@ struct TrainCommand: ParsableCommand {
         func run() throws {
             var chosen = CurriculumSettings()
             if let settings {
-                chosen = try JSONDecoder().decode(
-                    CurriculumSettings.self, from: Data(contentsOf: URL(fileURLWithPath: settings)))
+                chosen = try CurriculumSettings(overriding: Data(contentsOf: URL(fileURLWithPath: settings)))
             }
             let curriculum = Curriculum(
                 chosen, work: URL(fileURLWithPath: work), people: people.map { URL(fileURLWithPath: $0) })

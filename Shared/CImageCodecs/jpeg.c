@@ -79,6 +79,14 @@ static int read_image(j_decompress_ptr info, struct handler *handler, const uint
         (uint64_t)out->width * out->height > limits.max_pixels)
         return CODEC_TOO_LARGE;
     if (limits.header_only) return CODEC_OK;
+    // A Huffman code has at least one bit, and every block of 8 x 8 samples has at least one.
+    uint64_t blocks = 0;
+    for (int i = 0; i < info->num_components; i++)
+        blocks += (uint64_t)info->comp_info[i].width_in_blocks * info->comp_info[i].height_in_blocks;
+    if (!info->arith_code && blocks / 8 > size) {
+        snprintf(handler->message, handler->message_size, "the file is too short for so many pixels");
+        return CODEC_DAMAGED;
+    }
 
     int inks = info->jpeg_color_space == JCS_CMYK || info->jpeg_color_space == JCS_YCCK;
     info->out_color_space = inks ? JCS_CMYK : JCS_EXT_RGBA;

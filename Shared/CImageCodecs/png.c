@@ -27,9 +27,14 @@ static void read_bytes(png_structp png, png_bytep to, size_t count) {
     from->left -= count;
 }
 
+// Deflate packs 258 bytes into two bits at best: no file can hold more than 1032 times its size.
+enum { best_ratio = 1032 };
+
 // Everything that may longjmp. State that must survive the jump lives behind `out`.
-static int read_image(png_structp png, png_infop info, struct codec_limits limits, struct codec_image *out) {
+static int read_image(png_structp png, png_infop info, size_t size, struct codec_limits limits,
+                      struct codec_image *out) {
     if (setjmp(png_jmpbuf(png))) return CODEC_DAMAGED;
+    png_set_chunk_malloc_max(png, size + 65536); // packed texts and colour profiles, which are not used here
     png_set_crc_action(png, PNG_CRC_ERROR_QUIT, PNG_CRC_ERROR_QUIT);
     png_set_user_limits(png, 0x7fffffff, 0x7fffffff); // ours come below, with a better message
     png_read_info(png, info);
@@ -41,6 +46,8 @@ static int read_image(png_structp png, png_infop info, struct codec_limits limit
         (uint64_t)out->width * out->height > limits.max_pixels)
         return CODEC_TOO_LARGE;
     if (limits.header_only) return CODEC_OK;
+    if ((uint64_t)png_get_rowbytes(png, info) * out->height / best_ratio > size)
+        png_error(png, "the file is too short for so many pixels");
 
     png_set_expand(png); // palette to RGB, 1/2/4-bit gray to 8, tRNS to alpha
     png_set_scale_16(png); // rounds v / 257
@@ -66,7 +73,7 @@ int codec_png_decode(const uint8_t *data, size_t size, struct codec_limits limit
     int status = CODEC_NO_MEMORY;
     if (info) {
         png_set_read_fn(png, &from, read_bytes);
-        status = read_image(png, info, limits, out);
+        status = read_image(png, info, size, limits, out);
     }
     png_destroy_read_struct(&png, &info, NULL);
     if (status != CODEC_OK) {

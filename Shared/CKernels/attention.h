@@ -1,12 +1,13 @@
 // Fused attention: o = softmax(scale * q k^T) v, tile by tile with a running maximum and sum (the online softmax of
 // Milakov and Gimelshein 2018, as FlashAttention uses it), so that the Q x K scores never leave the cache.
 //
-// One piece of work is one head and 96 queries:
+// Keys and values are packed once for each head. Then a piece of work is one head and 96 queries:
 //     for each tile of 128 keys
-//         s = q k^T                      [96, 128]  6x16 register tiles over the packed, transposed keys
+//         s = q k^T                      [96, 128]
 //         m' = max(m, rowmax s)
-//         p = exp(s - m');  l = l e^(m-m') + rowsum p;  o = o e^(m-m') + p v
+//         p = 2^(s - m');  l = l 2^(m-m') + rowsum p;  o = o 2^(m-m') + p v
 //     o /= l
+// with log2(e) in the scale of q.
 
 enum { QUERIES = 96, KEYS = 128, MR = 6, NR = 16 };
 
@@ -33,86 +34,114 @@ LK_INLINE void tile(float *c, size_t ldc, const float *a, size_t lda, const floa
 
 typedef struct {
     const lk_attention_args *args;
-    size_t blocks, padded; // query blocks of a head; head_dim rounded up to 16
+    size_t blocks, keys, padded; // query blocks of a head; keys rounded up to 16; head_dim rounded up to 8
+    float *kt, *v; // [B, H, keys/16, d, 16]; [B, H, keys * padded]: panels of 16 columns, the last perhaps of 8
 } attention;
+
+/// 2^x for x <= 0, to about 2 units in the last place; below -126 the answer is that of -126.
+LK_INLINE lk_v16 exp2_negative(lk_v16 x) {
+    x = lk_vmax(x, lk_splat(-126.0f));
+    lk_v16 shifted = x + 12582912.0f, r = x - (shifted - 12582912.0f); // 1.5 * 2^23 rounds to the nearest integer
+    lk_v16 p = lk_splat(1.54035304e-4f);                               // ln(2)^k / k!
+    p = p * r + 1.33335581e-3f;
+    p = p * r + 9.61812911e-3f;
+    p = p * r + 5.55041087e-2f;
+    p = p * r + 0.240226507f;
+    p = p * r + 0.693147181f;
+    p = p * r + 1.0f;
+    return (lk_v16)((lk_i16)p + ((lk_i16)shifted << 23)); // the integer is in the last bits of `shifted`
+}
+
+static void attention_pack_piece(void *context, size_t piece) {
+    const attention *job = context;
+    const lk_attention_args *t = job->args;
+    size_t d = t->head_dim, head = piece % t->heads, batch = piece / t->heads;
+    const float *k = t->k + batch * t->keys * t->k_stride + head * d;
+    const float *v = t->v + batch * t->keys * t->v_stride + head * d;
+    float *kt = job->kt + piece * job->keys * d, *vs = job->v + piece * job->keys * job->padded;
+    for (size_t j = 0; j < job->keys; j += 16)
+        for (size_t r = 0; r < 16; r++)
+            for (size_t c = 0; c < d; c++)
+                kt[j * d + c * 16 + r] = j + r < t->keys ? k[(j + r) * t->k_stride + c] : 0;
+    for (size_t c = 0; c < job->padded; c += 16) {
+        size_t width = lk_min(16, job->padded - c), few = lk_min(width, d - c);
+        for (size_t j = 0; j < job->keys; j++) {
+            float *to = vs + c * job->keys + j * width;
+            memset(to, 0, width * sizeof(float));
+            if (j < t->keys) memcpy(to, v + j * t->v_stride + c, few * sizeof(float));
+        }
+    }
+}
+
+/// Row i of scores becomes 2^(s - m), without the keys from `allowed` on; o and the sum follow the new maximum.
+LK_INLINE void attention_row(float *s, float *o, size_t dp, float *top, float *sum, size_t allowed, size_t padded) {
+    for (size_t j = allowed; j < padded; j++) s[j] = -INFINITY;
+    lk_v16 most = lk_load(s);
+    for (size_t j = 16; j < padded; j += 16) most = lk_vmax(most, lk_load(s + j));
+    float m = lk_hmax(most);
+    m = m > *top ? m : *top;
+    float keep = *top == -INFINITY ? 0 : exp2f(*top - m);
+    lk_v16 total = lk_splat(0);
+    for (size_t j = 0; j < padded; j += 16) {
+        lk_v16 p = exp2_negative(lk_load(s + j) - m);
+        if (j + 16 > allowed) {
+            lk_store(s + j, p);
+            for (size_t r = allowed > j ? allowed - j : 0; r < 16; r++) s[j + r] = 0;
+            p = lk_load(s + j);
+        }
+        total += p;
+        lk_store(s + j, p);
+    }
+    *sum = *sum * keep + lk_hsum(total);
+    *top = m;
+    if (keep != 1)
+        for (size_t c = 0; c < dp; c++) o[c] *= keep;
+}
 
 static void attention_piece(void *context, size_t piece) {
     const attention *job = context;
     const lk_attention_args *t = job->args;
     size_t d = t->head_dim, dp = job->padded;
     size_t block = piece % job->blocks, head = piece / job->blocks % t->heads, batch = piece / job->blocks / t->heads;
-    size_t first = block * QUERIES, rows = lk_min(QUERIES, t->queries - first), padded_rows = (rows + MR - 1) / MR * MR;
+    size_t first = block * QUERIES, rows = lk_min(QUERIES, t->queries - first);
     const float *q = t->q + (batch * t->queries + first) * t->q_stride + head * d;
-    const float *k = t->k + batch * t->keys * t->k_stride + head * d;
-    const float *v = t->v + batch * t->keys * t->v_stride + head * d;
+    const float *kt = job->kt + (batch * t->heads + head) * job->keys * d;
+    const float *v = job->v + (batch * t->heads + head) * job->keys * dp;
 
-    // Scratch of this piece: queries, transposed keys, values, scores, output, running maximum and sum.
-    size_t floats = QUERIES * dp + d * KEYS + KEYS * dp + QUERIES * KEYS + QUERIES * dp + 2 * QUERIES;
-    float *scratch = aligned_alloc(64, (floats * sizeof(float) + 63) / 64 * 64);
-    if (!scratch) abort();
-    float *qs = scratch, *kt = qs + QUERIES * dp, *vs = kt + d * KEYS, *s = vs + KEYS * dp, *o = s + QUERIES * KEYS,
-          *top = o + QUERIES * dp, *sum = top + QUERIES;
-
-    memset(qs, 0, QUERIES * dp * sizeof(float));
-    memset(o, 0, QUERIES * dp * sizeof(float));
-    for (size_t i = 0; i < rows; i++)
-        for (size_t c = 0; c < d; c++) qs[i * dp + c] = q[i * t->q_stride + c] * t->scale;
-    for (size_t i = 0; i < QUERIES; i++) {
+    // Scratch of this piece: queries, scores, output, running maximum and sum.
+    float *qs = lk_scratch(QUERIES * (d + KEYS + dp + 2));
+    float *s = qs + QUERIES * d, *o = s + QUERIES * KEYS, *top = o + QUERIES * dp, *sum = top + QUERIES;
+    float scale = t->scale * 1.44269504f;
+    for (size_t i = 0; i < rows; i++) {
+        for (size_t c = 0; c < d; c++) qs[i * d + c] = q[i * t->q_stride + c] * scale;
         top[i] = -INFINITY;
         sum[i] = 0;
     }
+    memset(o, 0, rows * dp * sizeof(float));
 
     size_t end = t->causal ? lk_min(t->keys, first + rows) : t->keys;
     for (size_t start = 0; start < end; start += KEYS) {
-        size_t width = lk_min(KEYS, end - start), padded_width = (width + NR - 1) / NR * NR;
-        // Pack this tile's keys transposed and its values padded to whole vectors.
-        for (size_t j = 0; j < width; j++) {
-            const float *kj = k + (start + j) * t->k_stride, *vj = v + (start + j) * t->v_stride;
-            for (size_t c = 0; c < d; c++) kt[c * KEYS + j] = kj[c];
-            memcpy(vs + j * dp, vj, d * sizeof(float));
-            memset(vs + j * dp + d, 0, (dp - d) * sizeof(float));
-        }
-        for (size_t j = width; j < padded_width; j++)
-            for (size_t c = 0; c < d; c++) kt[c * KEYS + j] = 0;
-
-        for (size_t i = 0; i < padded_rows; i += MR)
-            for (size_t j = 0; j < padded_width; j += NR) {
-                for (size_t r = 0; r < MR; r++) lk_store(s + (i + r) * KEYS + j, lk_splat(0));
-                tile(s + i * KEYS + j, KEYS, qs + i * dp, dp, kt + j, KEYS, d);
-            }
-
-        for (size_t i = 0; i < padded_rows; i++) {
-            float *si = s + i * KEYS;
+        size_t width = lk_min(KEYS, end - start), padded = (width + 15) / 16 * 16;
+        for (size_t j = 0; j < padded; j += 16)
+            lk_panel_product(s + j, KEYS, qs, d, kt + (start + j) * d, rows, d, false);
+        for (size_t i = 0; i < rows; i++) {
             size_t allowed = width;
             if (t->causal) { // query first+i sees keys 0 ... first+i
                 size_t seen = first + i + 1;
                 allowed = seen <= start ? 0 : lk_min(width, seen - start);
             }
-            for (size_t j = allowed; j < padded_width; j++) si[j] = -INFINITY;
             if (allowed == 0) {
-                memset(si, 0, padded_width * sizeof(float));
-                continue;
+                memset(s + i * KEYS, 0, padded * sizeof(float));
+            } else {
+                attention_row(s + i * KEYS, o + i * dp, dp, top + i, sum + i, allowed, padded);
             }
-            lk_v16 m16 = lk_load(si);
-            for (size_t j = NR; j < padded_width; j += NR) m16 = lk_vmax(m16, lk_load(si + j));
-            float m = lk_hmax(m16);
-            m = m > top[i] ? m : top[i];
-            float keep = top[i] == -INFINITY ? 0 : expf(top[i] - m);
-            lk_v16 total = lk_splat(0);
-            for (size_t j = 0; j < padded_width; j += NR) {
-                lk_v16 score = lk_load(si + j), p = lk_exp(score - m);
-                p = lk_select(score == lk_splat(-INFINITY), lk_splat(0), p);
-                total += p;
-                lk_store(si + j, p);
-            }
-            sum[i] = sum[i] * keep + lk_hsum(total);
-            top[i] = m;
-            if (keep != 1)
-                for (size_t c = 0; c < dp; c += NR) lk_store(o + i * dp + c, lk_load(o + i * dp + c) * keep);
         }
-
-        for (size_t i = 0; i < padded_rows; i += MR)
-            for (size_t c = 0; c < dp; c += NR) tile(o + i * dp + c, dp, s + i * KEYS, KEYS, vs + c, dp, width);
+        for (size_t c = 0; c + 16 <= dp; c += 16)
+            lk_panel_product(o + c, dp, s, KEYS, v + c * job->keys + start * 16, rows, padded, true);
+        if (dp % 16) {
+            size_t c = dp - 8;
+            lk_half_panel_product(o + c, dp, s, KEYS, v + c * job->keys + start * 8, rows, padded);
+        }
     }
 
     float *out = t->o + (batch * t->queries + first) * t->o_stride + head * d;
@@ -123,10 +152,17 @@ static void attention_piece(void *context, size_t piece) {
             out[i * t->o_stride + c] = t->accumulate ? out[i * t->o_stride + c] + value : value;
         }
     }
-    free(scratch);
+    free(qs);
 }
 
 void LK(attention)(const lk_attention_args *args) {
-    attention job = {args, lk_pieces(args->queries, QUERIES), (args->head_dim + NR - 1) / NR * NR};
-    lk_parallel(args->batch * args->heads * job.blocks, attention_piece, &job);
+    size_t heads = args->batch * args->heads;
+    attention job = {
+        .args = args, .blocks = lk_pieces(args->queries, QUERIES), .keys = lk_pieces(args->keys, 16) * 16,
+        .padded = lk_pieces(args->head_dim, 8) * 8};
+    job.kt = lk_scratch(heads * job.keys * (args->head_dim + job.padded));
+    job.v = job.kt + heads * job.keys * args->head_dim;
+    lk_parallel(heads, attention_pack_piece, &job);
+    lk_parallel(heads * job.blocks, attention_piece, &job);
+    free(job.kt);
 }

@@ -14,6 +14,20 @@ typedef int32_t lk_i16 __attribute__((vector_size(64)));
 
 LK_INLINE lk_v16 lk_load(const float *p) { return *(const lk_v16u *)p; }
 LK_INLINE void lk_store(float *p, lk_v16 v) { *(lk_v16u *)p = v; }
+/// The first `count` floats, then zeros.
+LK_INLINE lk_v16 lk_load_few(const float *p, size_t count) {
+    if (count == 16) return lk_load(p);
+    float few[16] = {0};
+    memcpy(few, p, count * sizeof(float));
+    return lk_load(few);
+}
+/// Only the first `count` floats.
+LK_INLINE void lk_store_few(float *p, lk_v16 v, size_t count) {
+    if (count == 16) return lk_store(p, v);
+    float few[16];
+    lk_store(few, v);
+    memcpy(p, few, count * sizeof(float));
+}
 LK_INLINE lk_v16 lk_splat(float x) { return (lk_v16){x, x, x, x, x, x, x, x, x, x, x, x, x, x, x, x}; }
 LK_INLINE lk_v16 lk_select(lk_i16 mask, lk_v16 a, lk_v16 b) {
     return (lk_v16)((mask & (lk_i16)a) | (~mask & (lk_i16)b));

@@ -79,3 +79,17 @@ protocol CLIPTowerConfig {
     var hiddenAct: Activation { get }
     var layerNormEps: Float { get }
 }
+
+extension CLIPTowerConfig {
+    /// Refuses sizes that no tower has.
+    func requireTowerSizes(in file: String) throws {
+        try requireSizes(in: file, ["hidden_size": [hiddenSize], "intermediate_size": [intermediateSize]])
+        try requireSizes(in: file, ["num_hidden_layers": [numHiddenLayers]], upTo: 1024)
+        try requireSizes(in: file, ["num_attention_heads": [numAttentionHeads]], upTo: hiddenSize)
+        guard hiddenSize % numAttentionHeads == 0 else {
+            throw CheckpointError(
+                "\(file): num_attention_heads \(numAttentionHeads) does not divide hidden_size \(hiddenSize); "
+                    + "copy the file from the model's page")
+        }
+    }
+}

@@ -49,6 +49,10 @@ public struct CLIPTextConfig: Codable, Sendable, CLIPTowerConfig {
         vocabSize = try c.decodeIfPresent(Int.self, forKey: .vocabSize) ?? vocabSize
         hiddenAct = try c.decodeIfPresent(Activation.self, forKey: .hiddenAct) ?? hiddenAct
         layerNormEps = try c.decodeIfPresent(Float.self, forKey: .layerNormEps) ?? layerNormEps
+        try requireTowerSizes(in: "text_encoder/config.json")
+        try requireSizes(
+            in: "text_encoder/config.json",
+            ["max_position_embeddings": [maxPositionEmbeddings], "vocab_size": [vocabSize]], atLeast: 2)
     }
 }
 
@@ -86,9 +90,12 @@ public struct CLIPTextModel: Sendable {
     }
 
     /// Encodes token sequences of equal length.
-    public func callAsFunction(_ tokens: [[Int]]) -> Output {
+    ///
+    /// - Parameter learned: vectors [K, D] of tokens that the vocabulary lacks (textual inversion), as the ids
+    ///   `vocabSize` … `vocabSize` + K − 1
+    public func callAsFunction(_ tokens: [[Int]], learned: Tensor? = nil) -> Output {
         let (n, t) = (tokens.count, tokens[0].count)
-        let x = tokenEmbedding(tokens.flatMap { $0 }).reshaped([n, t, config.hiddenSize])
+        let x = embedded(tokens.flatMap { $0 }, learned).reshaped([n, t, config.hiddenSize])
             .addingRows(positionEmbedding.prefix(t))
         let states = encoder.hiddenStates(x, causal: true)
         let last = finalLayerNorm(states[states.count - 1])
@@ -98,6 +105,13 @@ public struct CLIPTextModel: Sendable {
         return Output(
             lastHiddenState: last, hiddenStates: states,
             pooled: last.reshaped([n * t, config.hiddenSize]).gathered(ends))
+    }
+
+    private func embedded(_ ids: [Int], _ learned: Tensor?) -> Tensor {
+        guard let learned else { return tokenEmbedding(ids) }
+        let known = tokenEmbedding(ids.map { $0 < config.vocabSize ? $0 : 0 })
+        let vectors = learned.gathered(ids.map { max($0 - config.vocabSize, 0) })
+        return .stacked(ids.indices.map { (ids[$0] < config.vocabSize ? known : vectors)[$0..<$0 + 1] })
     }
 
     /// The state `skip` layers before the last, through the final norm: diffusers' `clip_skip`; 0 is the last state.

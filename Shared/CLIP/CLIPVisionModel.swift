@@ -62,6 +62,10 @@ public struct CLIPVisionConfig: Codable, Sendable, CLIPTowerConfig {
         patchSize = try c.decodeIfPresent(Int.self, forKey: .patchSize) ?? patchSize
         hiddenAct = try c.decodeIfPresent(Activation.self, forKey: .hiddenAct) ?? hiddenAct
         layerNormEps = try c.decodeIfPresent(Float.self, forKey: .layerNormEps) ?? layerNormEps
+        try requireTowerSizes(in: "image_encoder/config.json")
+        try requireSizes(in: "image_encoder/config.json", ["projection_dim": [projectionDim]])
+        try requireSizes(in: "image_encoder/config.json", ["image_size": [imageSize]], upTo: 4096)
+        try requireSizes(in: "image_encoder/config.json", ["patch_size": [patchSize]], upTo: imageSize)
     }
 }
 
@@ -87,7 +91,11 @@ public struct CLIPVisionModel: Sendable {
 
     /// Takes `vision_model.*` and `visual_projection`.
     public init(_ root: Weights, _ config: CLIPVisionConfig) throws {
-        let w = root / "vision_model"
+        try self.init(tower: root / "vision_model", projection: root, config)
+    }
+
+    /// Of a file that has the tower elsewhere: `tower` holds `embeddings`, `projection` holds `visual_projection`.
+    public init(tower w: Weights, projection root: Weights, _ config: CLIPVisionConfig) throws {
         let (d, side) = (config.hiddenSize, config.imageSize / config.patchSize)
         self.config = config
         let embeddings = w / "embeddings"

@@ -10,10 +10,40 @@ public struct PromptEncoder: Sendable {
     /// The tower's tokenizer.
     public let tokenizer: BytePairTokenizer
     let model: CLIPTextModel
+    private let finder: LearnedWordFinder
+    /// The learned words' vectors, one word after the other, and the id of each word's first.
+    private let learned: Tensor?
+    private let learnedIDs: [Range<Int>]
 
     /// Of a tower and its tokenizer.
-    public init(_ tokenizer: BytePairTokenizer, _ model: CLIPTextModel) {
+    /// - Parameter words: words of textual inversion; each stands for as many tokens as it has vectors
+    public init(_ tokenizer: BytePairTokenizer, _ model: CLIPTextModel, words: [LearnedWord] = []) {
         (self.tokenizer, self.model) = (tokenizer, model)
+        finder = LearnedWordFinder(words)
+        learned = words.isEmpty ? nil : .stacked(words.map(\.vectors))
+        var ids: [Range<Int>] = []
+        for word in words {
+            let first = ids.last?.upperBound ?? model.config.vocabSize
+            ids.append(first..<first + word.vectors.shape[0])
+        }
+        learnedIDs = ids
+    }
+
+    /// Layers of the tower: `clipSkip` leaves out fewer.
+    public var layers: Int { model.config.numHiddenLayers }
+
+    /// A prompt's tokens without start and end, with their weights.
+    public func tokens(of prompt: String) -> [(id: Int, weight: Float)] {
+        PromptWeights(prompt).pieces.flatMap { piece in
+            finder.parts(of: piece.text).flatMap { part in
+                let ids =
+                    switch part {
+                    case .text(let text): tokenizer.words(of: text)
+                    case .word(let word): Array(learnedIDs[word])
+                    }
+                return ids.map { ($0, piece.weight) }
+            }
+        }
     }
 
     /// What a prompt becomes.
@@ -27,12 +57,9 @@ public struct PromptEncoder: Sendable {
     }
 
     /// Encodes a prompt.
-    /// - Parameter clipSkip: how many of the tower's last layers are left out
+    /// - Parameter clipSkip: how many of the tower's last layers are left out, fewer than ``layers`` (diffusers' `clip_skip`)
     public func callAsFunction(_ prompt: String, clipSkip: Int = 0) -> Encoded {
-        var tokens: [(id: Int, weight: Float)] = []
-        for piece in PromptWeights(prompt).pieces {
-            tokens += tokenizer.words(of: piece.text).map { ($0, piece.weight) }
-        }
+        let tokens = tokens(of: prompt)
         let room = tokenizer.length - 2
         let chunks = stride(from: 0, to: max(tokens.count, 1), by: room).map { start in
             Array(tokens[start..<min(start + room, tokens.count)])
@@ -41,7 +68,7 @@ public struct PromptEncoder: Sendable {
             [(id: tokenizer.startToken, weight: Float(1))] + chunk
                 + Array(repeating: (id: tokenizer.endToken, weight: Float(1)), count: room - chunk.count + 1)
         }
-        let output = model(filled.map { $0.map(\.id) })
+        let output = model(filled.map { $0.map(\.id) }, learned: learned)
         let states = model.clipSkip(output, clipSkip).reshaped([-1, model.config.hiddenSize])
         let weights = filled.flatMap { $0.map(\.weight) }
         return Encoded(

@@ -19,24 +19,22 @@ struct ShardedCheckpoint: TensorSource {
     let description: String
     private let places: [String: any TensorSource]
 
-    private struct Index: Decodable {
-        var weight_map: [String: String]
-    }
-
     init(index url: URL) throws {
         description = url.path
-        let index: Index
-        do { index = try JSONDecoder().decode(Index.self, from: Data(contentsOf: url)) } catch {
-            throw CheckpointError("\(url.path): is no index of a checkpoint (it has no weight_map); download it again")
-        }
+        let weightMap = try Self.weightMap(url)
         let folder = url.deletingLastPathComponent()
         var files: [String: any TensorSource] = [:]
         var places: [String: any TensorSource] = [:]
-        for (name, file) in index.weight_map {
-            guard !file.contains("/"), file != ".." else {
-                throw CheckpointError("\(url.path): names the file \(file), which is not beside it")
+        for (name, file) in weightMap {
+            guard !file.contains("/"), !["", ".", ".."].contains(file) else {
+                throw CheckpointError("\(url.path): names the file '\(file)', which is not beside it")
             }
-            let source = try files[file] ?? CheckpointFile.open(folder.appendingPathComponent(file))
+            let source: any TensorSource
+            do {
+                source = try files[file] ?? CheckpointFile.open(folder.appendingPathComponent(file))
+            } catch let error as CheckpointError {
+                throw CheckpointError("\(url.path): names a file that cannot be read: \(error)")
+            }
             files[file] = source
             guard source.shape(of: name) != nil else {
                 throw CheckpointError("\(url.path): \(name) is not in \(file); the parts are of different checkpoints")
@@ -44,6 +42,35 @@ struct ShardedCheckpoint: TensorSource {
             places[name] = source
         }
         self.places = places
+    }
+
+    /// Which file has which tensor: the index's `weight_map`.
+    private static func weightMap(_ url: URL) throws -> [String: String] {
+        let file = try CheckpointBytes(url)
+        var map: [String: String]?
+        var left = file.bytes.count + 4 << 20
+        do {
+            var scanner = JSONScanner(file.bytes)
+            try scanner.object { scanner, key in
+                guard key == "weight_map" else { return try scanner.skip() }
+                var entries: [String: String] = [:]
+                try scanner.object { scanner, name in
+                    let part = try scanner.string(atMost: 1024)
+                    left -= 256 + name.utf8.count + part.utf8.count
+                    guard left >= 0, entries.updateValue(part, forKey: name) == nil else {
+                        throw CheckpointError("\(url.path): has a tensor twice or too many; download it again")
+                    }
+                }
+                map = entries
+            }
+            try scanner.end()
+        } catch let error as JSONScanner.Malformed {
+            throw CheckpointError("\(url.path): is no index of a checkpoint (\(error)); download it again")
+        }
+        guard let map, !map.isEmpty else {
+            throw CheckpointError("\(url.path): is no index of a checkpoint (it has no weight_map); download it again")
+        }
+        return map
     }
 
     var names: [String] { Array(places.keys) }

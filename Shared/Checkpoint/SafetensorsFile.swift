@@ -39,6 +39,24 @@ public struct SafetensorsFile: TensorSource {
         public let shape: [Int]
         /// Byte range from the end of the header.
         let range: Range<Int>
+
+        /// - Throws: a text, if the numbers do not fit each other
+        init(_ name: String, _ kind: String, _ shape: [Int], _ offsets: [Int]) throws(SafetensorsHeader.Problem) {
+            guard let dtype = DType(rawValue: kind) else { throw .init("\(name) has the unknown dtype \(kind)") }
+            guard shape.allSatisfy({ $0 >= 0 }), offsets[0] >= 0, offsets[0] <= offsets[1] else {
+                throw .init("\(name) lies outside the file")
+            }
+            var bytes = dtype.size
+            for extent in shape {
+                let (product, overflow) = bytes.multipliedReportingOverflow(by: extent)
+                guard !overflow else { throw .init("\(name) is impossibly large") }
+                bytes = product
+            }
+            guard bytes == offsets[1] - offsets[0] else {
+                throw .init("\(name) has \(offsets[1] - offsets[0]) bytes, its shape \(shape) needs \(bytes)")
+            }
+            (self.dtype, self.shape, range) = (dtype, shape, offsets[0]..<offsets[1])
+        }
     }
 
     /// The file's path, or what its bytes were said to be.
@@ -69,39 +87,29 @@ public struct SafetensorsFile: TensorSource {
         guard length <= Self.headerLimit, Int(length) <= file.bytes.count - 8 else {
             throw fail("its header of \(length) bytes does not fit")
         }
-        let header = Data(file.bytes[8..<8 + Int(length)])
-        let data = UnsafeRawBufferPointer(rebasing: file.bytes[(8 + Int(length))...])
-        guard let table = try? JSONSerialization.jsonObject(with: header) as? [String: Any] else {
-            throw fail("its header is not a JSON object")
+        let header = UnsafeRawBufferPointer(rebasing: file.bytes[8..<8 + Int(length)])
+        let table: SafetensorsHeader
+        do { table = try SafetensorsHeader(header, memory: file.bytes.count + Self.allowance) } catch {
+            throw fail("\(error)")
         }
-        var entries: [String: Entry] = [:]
-        for (name, value) in table where name != "__metadata__" {
-            guard let value = value as? [String: Any], let kind = value["dtype"] as? String,
-                let shape = value["shape"] as? [Int], let offsets = value["data_offsets"] as? [Int], offsets.count == 2
-            else { throw fail("the entry of \(name) is incomplete") }
-            guard let dtype = DType(rawValue: kind) else { throw fail("\(name) has the unknown dtype \(kind)") }
-            guard shape.allSatisfy({ $0 >= 0 }), offsets[0] >= 0, offsets[0] <= offsets[1], offsets[1] <= data.count
-            else { throw fail("\(name) lies outside the file") }
-            var bytes = dtype.size
-            for extent in shape {
-                let (product, overflow) = bytes.multipliedReportingOverflow(by: extent)
-                guard !overflow else { throw fail("\(name) is impossibly large") }
-                bytes = product
-            }
-            guard bytes == offsets[1] - offsets[0] else {
-                throw fail("\(name) has \(offsets[1] - offsets[0]) bytes, its shape \(shape) needs \(bytes)")
-            }
-            entries[name] = Entry(dtype: dtype, shape: shape, range: offsets[0]..<offsets[1])
-        }
+        // In the order of their bytes, tensors fill the rest of the file without gaps, as the format wants.
+        let size = file.bytes.count - 8 - Int(length)
         var end = 0
-        for (name, entry) in entries.sorted(by: { $0.value.range.lowerBound < $1.value.range.lowerBound })
-        where !entry.range.isEmpty {
+        for (name, entry) in table.entries.sorted(by: { a, b in
+            (a.value.range.lowerBound, a.value.range.upperBound) < (b.value.range.lowerBound, b.value.range.upperBound)
+        }) {
+            guard entry.range.upperBound <= size else { throw fail("\(name) lies outside the file") }
             guard entry.range.lowerBound >= end else { throw fail("\(name) overlaps another tensor") }
+            guard entry.range.lowerBound == end else { throw fail("there is a gap before \(name)") }
             end = entry.range.upperBound
         }
-        (self.description, self.file, start, self.entries) = (description, file, 8 + Int(length), entries)
-        metadata = table["__metadata__"] as? [String: String] ?? [:]
+        guard end == size else { throw fail("\(size - end) bytes behind the tensors belong to none") }
+        (self.description, self.file, start) = (description, file, 8 + Int(length))
+        (entries, metadata) = (table.entries, table.metadata)
     }
+
+    /// What a small file's table may take in memory beyond the file's size.
+    private static let allowance = 4 << 20
 
     /// Names of all tensors.
     public var names: [String] { Array(entries.keys) }

@@ -27,12 +27,34 @@ struct StoredTensor: Sendable {
                 if UInt(bitPattern: base) % 2 == 0 {
                     kernel(out.baseAddress, base.assumingMemoryBound(to: UInt16.self), out.count)
                 } else {
-                    let aligned = (0..<out.count).map { bytes.loadUnaligned(fromByteOffset: $0 * 2, as: UInt16.self) }
-                    kernel(out.baseAddress, aligned, out.count)
+                    for i in out.indices { out[i] = number(bytes, i) }
                 }
             }
         default:
-            return Tensor(doubles().map { Float($0) }, shape: shape)
+            return Tensor(shape: shape) { out in for i in out.indices { out[i] = number(bytes, i) } }
+        }
+    }
+
+    /// Number `i` of `bytes`.
+    private func number(_ bytes: UnsafeRawBufferPointer, _ i: Int) -> Float {
+        func read<T>(_ type: T.Type) -> T {
+            bytes.loadUnaligned(fromByteOffset: i * MemoryLayout<T>.size, as: type)
+        }
+        func widened(_ kernel: (UnsafeMutablePointer<Float>?, UnsafePointer<UInt16>?, Int) -> Void) -> Float {
+            var (half, float) = (read(UInt16.self), Float(0))
+            kernel(&float, &half, 1)
+            return float
+        }
+        switch dtype {
+        case .f64: return Float(read(Double.self))
+        case .f32: return read(Float.self)
+        case .f16: return widened { lk_half_to_float($0, $1, $2) }
+        case .bf16: return widened { lk_bfloat_to_float($0, $1, $2) }
+        case .i64: return Float(read(Int64.self))
+        case .i32: return Float(read(Int32.self))
+        case .i16: return Float(read(Int16.self))
+        case .i8: return Float(read(Int8.self))
+        case .u8, .bool: return Float(read(UInt8.self))
         }
     }
 
@@ -65,14 +87,18 @@ struct StoredTensor: Sendable {
 
     /// A transposed or sliced view, put into row-major order.
     private func gathered(_ strides: [Int]) -> Tensor {
-        let stored = doubles()
-        var numbers: [Float] = []
-        numbers.reserveCapacity(shape.reduce(1, *))
-        func walk(_ axis: Int, _ offset: Int) {
-            guard axis < shape.count else { return numbers.append(Float(stored[offset])) }
-            for i in 0..<shape[axis] { walk(axis + 1, offset + i * strides[axis]) }
+        let bytes = UnsafeRawBufferPointer(rebasing: file.bytes[range])
+        return Tensor(shape: shape) { out in
+            var next = 0
+            func walk(_ axis: Int, _ offset: Int) {
+                guard axis < shape.count else {
+                    out[next] = number(bytes, offset)
+                    next += 1
+                    return
+                }
+                for i in 0..<shape[axis] { walk(axis + 1, offset + i * strides[axis]) }
+            }
+            if !shape.contains(0) { walk(0, 0) }
         }
-        if !shape.contains(0) { walk(0, 0) }
-        return Tensor(numbers, shape: shape)
     }
 }

@@ -14,6 +14,7 @@ public struct TorchFile: TensorSource {
     /// More names than any model has; a small file can refer to one dictionary very often.
     private static let nameLimit = 1_000_000
     private static let depthLimit = 16
+    private static let nameLength = 4096
 
     static func isRecognised(_ bytes: UnsafeRawBufferPointer) -> Bool {
         ZipArchive.isRecognised(bytes) || bytes.starts(with: [0x80, 2]) || bytes.starts(with: [0x80, 4])
@@ -28,12 +29,12 @@ public struct TorchFile: TensorSource {
     init(_ file: CheckpointBytes, description: String) throws {
         self.description = description
         let isZip = ZipArchive.isRecognised(file.bytes)
-        let heap = PickleHeap()
+        let heap = PickleHeap(fileSize: file.bytes.count)
         defer { heap.clear() }
         let (value, storages) =
             try isZip ? Self.archived(file, description, heap) : Self.legacy(file, description, heap)
         let reader = LittleEndianReader(bytes: file.bytes, name: description)
-        var collector = Collector(reader: reader, file: file, storages: storages)
+        var collector = Collector(reader: reader, file: file, storages: storages, heap: heap)
         try collector.collect(value, "", depth: 0)
         guard !collector.tensors.isEmpty else { throw reader.damaged("it holds no tensors") }
         tensors = collector.tensors
@@ -125,11 +126,12 @@ public struct TorchFile: TensorSource {
         let reader: LittleEndianReader
         let file: CheckpointBytes
         let storages: [String: Range<Int>]
+        let heap: PickleHeap
         var tensors: [String: StoredTensor] = [:]
         private var visits = 0
 
-        init(reader: LittleEndianReader, file: CheckpointBytes, storages: [String: Range<Int>]) {
-            (self.reader, self.file, self.storages) = (reader, file, storages)
+        init(reader: LittleEndianReader, file: CheckpointBytes, storages: [String: Range<Int>], heap: PickleHeap) {
+            (self.reader, self.file, self.storages, self.heap) = (reader, file, storages, heap)
         }
 
         mutating func collect(_ value: PickleValue, _ name: String, depth: Int) throws {
@@ -138,7 +140,10 @@ public struct TorchFile: TensorSource {
                 throw reader.damaged("its dictionaries go round in circles")
             }
             switch value {
-            case .tensor(let view): tensors[name] = try stored(view, name)
+            case .tensor(let view):
+                guard name.utf8.count <= TorchFile.nameLength else { throw reader.damaged("a name without end") }
+                try heap.spend(512 + name.utf8.count, reader)
+                tensors[name] = try stored(view, name)
             case .dictionary(let dictionary):
                 if depth == 0, let inner = dictionary.contents.last(where: { Self.text($0.key) == "state_dict" }),
                     case .dictionary = inner.value
@@ -147,6 +152,7 @@ public struct TorchFile: TensorSource {
                 }
                 for (key, value) in dictionary.contents {
                     guard let key = Self.text(key) else { continue }
+                    guard key.utf8.count <= TorchFile.nameLength else { continue }
                     try collect(value, name.isEmpty ? key : "\(name).\(key)", depth: depth + 1)
                 }
             default: break  // settings beside the tensors

@@ -30,6 +30,20 @@ indirect enum PickleValue {
         return depth
     }
 
+    /// Bytes that it takes in memory on the stack, roughly and rather too many.
+    var size: Int {
+        switch self {
+        case .none, .bytes, .ignored: 24
+        case .bool, .integer, .real: 72
+        case .text(let text), .global(let text): 112 + text.utf8.count
+        case .tuple(let values, _): 128 + 8 * values.count
+        case .list(let list): 160 + 8 * list.contents.count
+        case .dictionary: 160
+        case .storage: 144
+        case .tensor(let view): 288 + 8 * (view.shape.count + view.strides.count)
+        }
+    }
+
     /// A run of numbers elsewhere in the file.
     struct Storage {
         var key: String
@@ -52,6 +66,13 @@ final class PickleHeap {
     typealias List = PickleValue.Shared<[PickleValue]>
     private var dictionaries: [Dictionary] = []
     private var lists: [List] = []
+    /// Bytes that may still be taken.
+    private var left: Int
+
+    /// What a small file may take beyond its size.
+    private static let allowance = 8 << 20
+
+    init(fileSize: Int) { left = fileSize + Self.allowance }
 
     func dictionary() -> Dictionary {
         dictionaries.append(.init([]))
@@ -61,6 +82,13 @@ final class PickleHeap {
     func list(_ contents: [PickleValue]) -> List {
         lists.append(.init(contents))
         return lists[lists.count - 1]
+    }
+
+    /// Counts memory that is taken for what a file describes. A byte of a pickle can ask for a hundred: what a file may
+    /// ask for in all is bounded by its size.
+    func spend(_ bytes: Int, _ reader: LittleEndianReader) throws {
+        left -= bytes
+        guard left >= 0 else { throw reader.damaged("it describes more objects than a file of this size can have") }
     }
 
     func clear() {
@@ -103,6 +131,8 @@ struct Unpickler {
         "torch.int16", "torch.int8", "torch.uint8", "torch.bool",
     ]
 
+    private static let lineLimit = 65_536
+
     /// What the original Stable Diffusion checkpoints (`sd-v1-4.ckpt`, `v1-5-pruned.ckpt`) hold beside their tensors: a
     /// trainer's callback as a key, and its best score. They stand for ``PickleValue/ignored`` and are never made.
     private static let ignored: Set<String> = [
@@ -123,41 +153,43 @@ struct Unpickler {
         switch code {
         case 0x80: _ = try byte()  // PROTO
         case 0x95: _ = try number(8)  // FRAME
-        case UInt8(ascii: "("): marks.append(stack.count)
+        case UInt8(ascii: "("):
+            try heap.spend(32, reader)
+            marks.append(stack.count)
         case UInt8(ascii: "0"): _ = try pop()
         case UInt8(ascii: "1"): _ = try popMark()
 
-        case UInt8(ascii: "N"): stack.append(.none)
-        case 0x88: stack.append(.bool(true))
-        case 0x89: stack.append(.bool(false))
-        case UInt8(ascii: "K"): stack.append(.integer(try number(1)))
-        case UInt8(ascii: "M"): stack.append(.integer(try number(2)))
-        case UInt8(ascii: "J"): stack.append(.integer(Int(Int32(truncatingIfNeeded: try number(4)))))
-        case 0x8A: stack.append(.integer(try long(try number(1))))
-        case UInt8(ascii: "I"), UInt8(ascii: "L"): stack.append(try decimal())
-        case UInt8(ascii: "G"): stack.append(.real(try double()))
+        case UInt8(ascii: "N"): try push(.none)
+        case 0x88: try push(.bool(true))
+        case 0x89: try push(.bool(false))
+        case UInt8(ascii: "K"): try push(.integer(try number(1)))
+        case UInt8(ascii: "M"): try push(.integer(try number(2)))
+        case UInt8(ascii: "J"): try push(.integer(Int(Int32(truncatingIfNeeded: try number(4)))))
+        case 0x8A: try push(.integer(try long(try number(1))))
+        case UInt8(ascii: "I"), UInt8(ascii: "L"): try push(try decimal())
+        case UInt8(ascii: "G"): try push(.real(try double()))
 
-        case UInt8(ascii: "X"): stack.append(.text(try text(try number(4))))
-        case 0x8C: stack.append(.text(try text(try number(1))))
-        case 0x8D: stack.append(.text(try text(try number(8))))
-        case UInt8(ascii: "U"): stack.append(.text(try text(try number(1))))
-        case UInt8(ascii: "T"): stack.append(.text(try text(try number(4))))
-        case UInt8(ascii: "V"): stack.append(.text(try line()))
+        case UInt8(ascii: "X"): try push(.text(try text(try number(4))))
+        case 0x8C: try push(.text(try text(try number(1))))
+        case 0x8D: try push(.text(try text(try number(8))))
+        case UInt8(ascii: "U"): try push(.text(try text(try number(1))))
+        case UInt8(ascii: "T"): try push(.text(try text(try number(4))))
+        case UInt8(ascii: "V"): try push(.text(try line()))
         case UInt8(ascii: "C"): try skipBytes(try number(1))
         case UInt8(ascii: "B"): try skipBytes(try number(4))
 
-        case UInt8(ascii: "}"): stack.append(.dictionary(heap.dictionary()))
-        case UInt8(ascii: "]"): stack.append(.list(heap.list([])))
-        case UInt8(ascii: ")"): stack.append(.tuple([], depth: 1))
+        case UInt8(ascii: "}"): try push(.dictionary(heap.dictionary()))
+        case UInt8(ascii: "]"): try push(.list(heap.list([])))
+        case UInt8(ascii: ")"): try push(.tuple([], depth: 1))
         case 0x85, 0x86, 0x87:
             let values = try pop(Int(code) - 0x84)
-            stack.append(try Self.tuple(values, reader))
+            try push(try Self.tuple(values, reader))
         case UInt8(ascii: "t"):
             let values = try popMark()
-            stack.append(try Self.tuple(values, reader))
-        case UInt8(ascii: "l"): stack.append(.list(heap.list(try popMark())))
+            try push(try Self.tuple(values, reader))
+        case UInt8(ascii: "l"): try push(.list(heap.list(try popMark())))
         case UInt8(ascii: "d"):
-            stack.append(.dictionary(heap.dictionary()))
+            try push(.dictionary(heap.dictionary()))
             let items = try popMarkBelowTop()
             try setItems(items)
         case UInt8(ascii: "s"):
@@ -173,10 +205,10 @@ struct Unpickler {
             let elements = try popMark()
             try append(elements)
 
-        case UInt8(ascii: "q"): memo[try number(1)] = try top()
-        case UInt8(ascii: "r"): memo[try number(4)] = try top()
-        case UInt8(ascii: "p"): memo[try lineNumber()] = try top()
-        case 0x94: memo[memo.count] = try top()
+        case UInt8(ascii: "q"): try memorize(try number(1))
+        case UInt8(ascii: "r"): try memorize(try number(4))
+        case UInt8(ascii: "p"): try memorize(try lineNumber())
+        case 0x94: try memorize(memo.count)
         case UInt8(ascii: "h"): try recall(try number(1))
         case UInt8(ascii: "j"): try recall(try number(4))
         case UInt8(ascii: "g"): try recall(try lineNumber())
@@ -189,11 +221,11 @@ struct Unpickler {
             try self.name(module, name)
         case UInt8(ascii: "Q"):
             let id = try pop()
-            stack.append(try persistent(id))
+            try push(try persistent(id))
         case UInt8(ascii: "R"):
             let arguments = try pop()
             let function = try pop()
-            stack.append(try call(function, arguments))
+            try push(try call(function, arguments))
         case UInt8(ascii: "b"):
             // An OrderedDict's attributes (`_metadata`) carry no weights.
             _ = try pop()
@@ -209,12 +241,13 @@ struct Unpickler {
     // MARK: Names and calls
 
     private mutating func name(_ module: String, _ name: String) throws {
+        guard module.utf8.count + name.utf8.count <= 1024 else { throw damaged("a name without end") }
         let full = "\(module).\(name)"
-        guard !Self.ignored.contains(full) else { return stack.append(.ignored) }
+        guard !Self.ignored.contains(full) else { return try push(.ignored) }
         guard Self.callable.contains(full) || Self.storages[full] != nil || Self.constants.contains(full) else {
             throw refused(full)
         }
-        stack.append(.global(full))
+        try push(.global(full))
     }
 
     private func refused(_ what: String) -> CheckpointError {
@@ -234,6 +267,7 @@ struct Unpickler {
         case "collections.OrderedDict":
             let dictionary = heap.dictionary()
             if case .list(let pairs)? = values.first {
+                try heap.spend(48 * pairs.contents.count, reader)
                 for pair in pairs.contents {
                     guard case .tuple(let two, _) = pair, two.count == 2 else { throw damaged("a pair that is none") }
                     dictionary.contents.append((two[0], two[1]))
@@ -284,6 +318,16 @@ struct Unpickler {
 
     // MARK: Stack
 
+    private mutating func push(_ value: PickleValue) throws {
+        try heap.spend(value.size, reader)
+        stack.append(value)
+    }
+
+    private mutating func memorize(_ index: Int) throws {
+        if memo[index] == nil { try heap.spend(96, reader) }
+        memo[index] = try top()
+    }
+
     // An argument that pops is taken before the call it is for: the call would hold on to the old stack, and every pop
     // copy it.
 
@@ -314,13 +358,13 @@ struct Unpickler {
     private mutating func popMarkBelowTop() throws -> [PickleValue] {
         let dictionary = try pop()
         let values = try popMark()
-        stack.append(dictionary)
+        try push(dictionary)
         return values
     }
 
     private mutating func recall(_ index: Int) throws {
         guard let value = memo[index] else { throw damaged("a reference to nothing") }
-        stack.append(value)
+        try push(value)
     }
 
     private static func tuple(_ values: [PickleValue], _ reader: LittleEndianReader) throws -> PickleValue {
@@ -333,11 +377,13 @@ struct Unpickler {
         guard case .dictionary(let dictionary) = try top(), values.count.isMultiple(of: 2) else {
             throw damaged("items of no dictionary")
         }
+        try heap.spend(24 * values.count, reader)
         for i in stride(from: 0, to: values.count, by: 2) { dictionary.contents.append((values[i], values[i + 1])) }
     }
 
     private func append(_ values: [PickleValue]) throws {
         guard case .list(let list) = try top() else { throw damaged("elements of no list") }
+        try heap.spend(24 * values.count, reader)
         list.contents += values
     }
 
@@ -352,13 +398,16 @@ struct Unpickler {
 
     private mutating func text(_ length: Int) throws -> String {
         defer { place += length }
-        return String(decoding: try reader.bytes(place, length), as: UTF8.self)
+        guard let text = String(validating: try reader.bytes(place, length), as: UTF8.self) else {
+            throw damaged("a text that is not UTF-8")
+        }
+        return text
     }
 
     private mutating func skipBytes(_ length: Int) throws {
         _ = try reader.bytes(place, length)
         place += length
-        stack.append(.bytes)
+        try push(.bytes)
     }
 
     private mutating func double() throws -> Double {
@@ -378,9 +427,14 @@ struct Unpickler {
 
     private mutating func line() throws -> String {
         let rest = try reader.bytes(place, reader.bytes.count - place)
-        guard let length = rest.firstIndex(of: UInt8(ascii: "\n")) else { throw damaged("a line without an end") }
+        guard let length = rest.prefix(Self.lineLimit).firstIndex(of: UInt8(ascii: "\n")) else {
+            throw damaged("a line without an end")
+        }
         place += length + 1
-        return String(decoding: rest[..<length], as: UTF8.self)
+        guard let line = String(validating: rest[..<length], as: UTF8.self) else {
+            throw damaged("a text that is not UTF-8")
+        }
+        return line
     }
 
     private mutating func lineNumber() throws -> Int {

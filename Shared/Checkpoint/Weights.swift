@@ -59,9 +59,20 @@ public struct Weights: Sendable {
     public static func / (weights: Weights, index: Int) -> Weights { weights / String(index) }
 
     /// The tensor `name` here, of exactly this shape (axes of one aside).
-    public func tensor(_ name: String, _ shape: Int...) throws -> Tensor {
+    ///
+    /// Weights that are not numbers are refused here, where a model takes them: a mapped tensor's pages are read once for
+    /// it, which the first pass would do anyway, and a model never makes grey pictures of one bad weight.
+    public func tensor(_ name: String, _ shape: Int...) throws -> Tensor { try tensor(name, of: shape) }
+
+    /// As ``tensor(_:_:)``.
+    public func tensor(_ name: String, of shape: [Int]) throws -> Tensor {
         let key = key(name)
         let tensor = try source.tensor(key, shape: shape)
+        guard tensor.isFinite else {
+            throw CheckpointError(
+                "\(source): \(key) holds weights that are not finite numbers (NaN or infinity); the file is damaged, or "
+                    + "its training or conversion to half precision failed: download it again")
+        }
         taken.names.withLock { _ = $0.insert(key) }
         return tensor
     }

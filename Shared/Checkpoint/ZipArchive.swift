@@ -21,7 +21,9 @@ struct ZipArchive {
             let extraLength = try reader.number(place + 30, 2)
             let commentLength = try reader.number(place + 32, 2)
             var header = try reader.number(place + 42, 4)
-            let entry = String(decoding: try reader.bytes(place + 46, nameLength), as: UTF8.self)
+            guard let entry = String(validating: try reader.bytes(place + 46, nameLength), as: UTF8.self) else {
+                throw reader.damaged("an entry's name is not UTF-8")
+            }
 
             // ZIP64: what does not fit 32 bits is in the extra field, in this order.
             var extra = place + 46 + nameLength
@@ -72,8 +74,10 @@ struct ZipArchive {
             guard try reader.number(large, 4) == 0x0606_4B50 else { throw reader.damaged("its directory is broken") }
             (count, start) = (try reader.number(large + 32, 8), try reader.number(large + 48, 8))
         }
-        // A directory entry takes 46 bytes at least.
-        guard count <= size / 46 else { throw reader.damaged("its directory cannot have \(count) entries") }
+        // A directory entry takes 46 bytes at least, and about ten times as many in memory.
+        guard count <= size / 46, count * 512 <= size + 8 << 20 else {
+            throw reader.damaged("its directory cannot have \(count) entries")
+        }
         return (start, count)
     }
 }

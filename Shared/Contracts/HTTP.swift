@@ -52,10 +52,31 @@ public struct GenerateRequest: Codable, Sendable, Hashable {
     /// Pictures for each method and prompt. Picture i of a prompt has seed `seed + i`, the same for every method.
     public var pictures: Int?
     public var seed: UInt64?
+    /// The seed of each picture, in place of `pictures` and `seed`.
+    public var seeds: [UInt64]?
     public var scheduler: String?
     public var steps: Int?
     public var guidanceScale: Double?
     public var ipAdapterScale: Double?
+    /// λ by layer, in place of `ip_adapter_scale`.
+    public var ipAdapterScales: LayerScales?
+    /// The part of the steps in which the photos count, as fractions from 0 to 1; λ is 0 outside.
+    public var ipAdapterStart: Double?
+    public var ipAdapterEnd: Double?
+    /// How much each reference photo counts, in the photos' order: factors on their embeddings before the maximum, or of
+    /// their weighted mean. For `ip-adapter-max` and `ip-adapter-avg` only.
+    public var photoWeights: [Double]?
+    /// Key of a picture to change (`POST /v1/objects`); its size is the result's unless width and height are given.
+    public var initImage: String?
+    /// Key of a mask for `init_image`: white is drawn anew, black is kept.
+    public var maskImage: String?
+    /// How much of `init_image` is changed, from 0 to 1; 0.8 unless given, with a mask 1.
+    public var strength: Double?
+    /// LoRAs of the models folder.
+    public var loras: [LoRAUse]?
+    /// Last layers of the text tower that are left out, counted as diffusers does (1 is what others call 2),
+    /// and as there not for the negative prompt.
+    public var clipSkip: Int?
     public var width: Int?
     public var height: Int?
     /// How many of the person's photos are given to the methods as references (at most 9 are); the rest stay unseen
@@ -63,6 +84,8 @@ public struct GenerateRequest: Codable, Sendable, Hashable {
     public var references: Int?
     /// Scores and contact sheet at the end (default true).
     public var evaluate: Bool?
+    /// Whether PNG files carry what they were made with (default true).
+    public var embedParameters: Bool?
 
     public init(person: String, methods: [String], prompts: [String]) {
         (self.person, self.methods, self.prompts) = (person, methods, prompts)
@@ -178,6 +201,10 @@ public enum MetricName: String, Codable, Sendable, CaseIterable, Hashable {
     case inceptionScore = "inception_score"
     /// Mean cosine similarity of identity embeddings to unseen photos of the person ↑
     case identitySimilarity = "identity_similarity"
+    /// Mean cosine of CLIP's embeddings of pictures and their prompts ↑
+    case textAlignment = "clip_text"
+    /// Mean cosine of CLIP's embeddings of pictures and reference photos ↑
+    case imageAlignment = "clip_image"
     /// Mean seconds per picture ↓
     case secondsPerPicture = "seconds_per_picture"
 }

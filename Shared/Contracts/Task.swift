@@ -61,7 +61,7 @@ public enum TaskPayload: Codable, Sendable, Hashable {
     /// CLIP image embedding of a photo, kept under its content hash and the model's.
     case encodePhoto(photo: UUID)
     /// CLIP text embedding of a prompt, likewise.
-    case encodePrompt(prompt: UUID)
+    case encodePrompt(prompt: UUID, reading: PromptReading? = nil)
     /// Conditioning tokens from these photos' embeddings.
     case aggregate(Aggregation)
     /// A person's own weights.
@@ -79,9 +79,11 @@ public enum TaskPayload: Codable, Sendable, Hashable {
         /// The `encodePhoto` tasks of the reference photos, in the photos' order; their results name the embeddings.
         public var embeddings: [UUID]
         public var seed: UInt64
+        /// A factor on each of `embeddings`; nil: all count the same.
+        public var weights: [Double]?
 
-        public init(method: Method, embeddings: [UUID], seed: UInt64) {
-            (self.method, self.embeddings, self.seed) = (method, embeddings, seed)
+        public init(method: Method, embeddings: [UUID], seed: UInt64, weights: [Double]? = nil) {
+            (self.method, self.embeddings, self.seed, self.weights) = (method, embeddings, seed, weights)
         }
     }
 
@@ -110,11 +112,29 @@ public enum TaskPayload: Codable, Sendable, Hashable {
         public var index: Int
         public var seed: UInt64
         public var sampling: Sampling
+        /// How the prompts were read; LoRAs change the UNet too.
+        public var reading: PromptReading?
+        /// What the PNG says of the picture besides; nil: nothing at all.
+        public var caption: Caption?
+
+        /// What a worker does not need to make the picture, only to describe it.
+        public struct Caption: Codable, Sendable, Hashable {
+            public var person: UUID
+            public var negativePrompt: String
+            /// Factors on the photos, where they were given.
+            public var photoWeights: [Double]?
+
+            public init(person: UUID, negativePrompt: String, photoWeights: [Double]? = nil) {
+                (self.person, self.negativePrompt, self.photoWeights) = (person, negativePrompt, photoWeights)
+            }
+        }
 
         public init(
             method: Method, conditioning: UUID? = nil, weights: UUID? = nil, prompt: UUID, promptEmbedding: UUID,
-            negativePromptEmbedding: UUID, index: Int, seed: UInt64, sampling: Sampling
+            negativePromptEmbedding: UUID, index: Int, seed: UInt64, sampling: Sampling, reading: PromptReading? = nil,
+            caption: Caption? = nil
         ) {
+            (self.reading, self.caption) = (reading, caption)
             (self.method, self.conditioning, self.weights, self.prompt) = (method, conditioning, weights, prompt)
             (self.promptEmbedding, self.negativePromptEmbedding) = (promptEmbedding, negativePromptEmbedding)
             (self.index, self.seed, self.sampling) = (index, seed, sampling)
@@ -163,6 +183,12 @@ public struct Sampling: Codable, Sendable, Hashable {
     public var guidanceScale: Double
     /// λ of decoupled cross-attention (paper eq. 17).
     public var ipAdapterScale: Double
+    /// λ by layer, in place of `ipAdapterScale`.
+    public var ipAdapterScales: LayerScales?
+    /// Fractions of the steps between which λ counts; nil for 0 and 1.
+    public var ipAdapterStart, ipAdapterEnd: Double?
+    /// A picture to change; nil for one from nothing.
+    public var change: PictureChange?
     /// Pixels; nil for the model's own size. A multiple of 8.
     public var width: Int?
     public var height: Int?

@@ -36,6 +36,20 @@ public struct VAEConfig: Codable, Sendable {
         latentChannels = try c.decodeIfPresent(Int.self, forKey: .latentChannels) ?? latentChannels
         normNumGroups = try c.decodeIfPresent(Int.self, forKey: .normNumGroups) ?? normNumGroups
         scalingFactor = try c.decodeIfPresent(Float.self, forKey: .scalingFactor) ?? scalingFactor
+        try requireSizes(
+            in: "vae/config.json",
+            [
+                "in_channels": [inChannels], "out_channels": [outChannels], "block_out_channels": blockOutChannels,
+                "latent_channels": [latentChannels], "norm_num_groups": [normNumGroups],
+            ])
+        try requireSizes(
+            in: "vae/config.json",
+            ["layers_per_block": [layersPerBlock], "the number of block_out_channels": [blockOutChannels.count]],
+            upTo: 16)
+        if let odd = blockOutChannels.first(where: { $0 % normNumGroups != 0 }) {
+            throw CheckpointError(
+                "vae/config.json: norm_num_groups \(normNumGroups) does not divide \(odd) of block_out_channels")
+        }
     }
 
     /// Pixels of a side for each latent of a side.

@@ -6,8 +6,8 @@ public import TensorEngine
 public protocol CrossAttentionAdapter: Sendable {
     /// K' and V' [N, tokens, hidden] for the cross-attention with this module name; nil leaves it as it is.
     func imageKeysAndValues(for attention: String) -> (keys: Tensor, values: Tensor)?
-    /// λ of Attn(Q, K, V) + λ · Attn(Q, K', V').
-    var scale: Float { get }
+    /// λ of Attn(Q, K, V) + λ · Attn(Q, K', V') for the cross-attention with this module name.
+    func scale(for attention: String) -> Float
 }
 
 /// The keys and values of all cross-attentions for one prompt and person. They do not depend on the latent or the time
@@ -15,10 +15,20 @@ public protocol CrossAttentionAdapter: Sendable {
 public struct Conditioning: Sendable {
     struct Entry: Sendable {
         let keys, values: Tensor
-        let image: (keys: Tensor, values: Tensor)?
+        /// nil where there is no image, or λ is 0.
+        var image: (keys: Tensor, values: Tensor, scale: Float)?
     }
-    let entries: [String: Entry]
-    let imageScale: Float
+    var entries: [String: Entry]
+    /// N of the text states.
+    var rows: Int { entries.values.first?.keys.shape[0] ?? 1 }
+
+    /// N of the text states.
+    let rows: Int
+
+    /// The prompt alone: λ = 0 everywhere.
+    var withoutImage: Conditioning {
+        Conditioning(entries: entries.mapValues { .init(keys: $0.keys, values: $0.values) }, rows: rows)
+    }
 }
 
 /// Matches diffusers `Attention` with its standard processor; keys `to_q`, `to_k`, `to_v` (no bias), `to_out.0`.
@@ -55,11 +65,13 @@ struct Attention: Sendable {
         return toOut(
             toQ(x).decoupledAttention(
                 keys: entry.keys, values: entry.values, imageKeys: image.keys, imageValues: image.values,
-                scale: conditioning.imageScale, heads: heads))
+                scale: image.scale, heads: heads))
     }
 
     func conditioningEntry(_ context: Tensor, _ adapter: (any CrossAttentionAdapter)?) -> Conditioning.Entry {
-        Conditioning.Entry(
-            keys: toK(context), values: toV(context), image: adapter?.imageKeysAndValues(for: name))
+        let scale = adapter?.scale(for: name) ?? 0
+        let image = scale == 0 ? nil : adapter?.imageKeysAndValues(for: name)
+        return Conditioning.Entry(
+            keys: toK(context), values: toV(context), image: image.map { ($0.keys, $0.values, scale) })
     }
 }

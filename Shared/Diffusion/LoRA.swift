@@ -1,23 +1,29 @@
 public import Checkpoint
-public import TensorEngine
+import Foundation
+internal import TensorEngine
 
-/// A file of low-rank changes to a UNet's weights (LoRA, arXiv 2106.09685), in any of the namings that people share:
+/// A file of low-rank changes to the weights of a UNet or text tower (LoRA, arXiv 2106.09685), in any of the namings that
+/// people share:
 ///
 /// | naming | keys | change of W at weight w |
 /// |---|---|---|
 /// | kohya-ss sd-scripts | `lora_unet_<module with _>.lora_down.weight`, `.lora_up.weight`, `.alpha` | w · (alpha / rank) · up · down |
 /// | peft, diffusers | `unet.<module>.lora_A.weight`, `.lora_B.weight` | w · B · A |
+/// | the same with `lora_adapter_metadata` | as before, `lora_alpha` in the file's metadata | w · (lora_alpha / rank) · B · A |
 /// | diffusers before 0.18 | `unet.<module>.lora.down.weight`, `….processor.to_q_lora.down.weight` | w · up · down |
 ///
-/// kohya's names are ambiguous (`_` stands for `.` too) and are matched against the model's own. Changes of the text
-/// encoder (`lora_te_`, `text_encoder.`) in the same file are left to it.
+/// kohya's names are ambiguous (`_` stands for `.` too) and are matched against the model's own. A file may change the text
+/// tower as well (`lora_te_`, `text_encoder.`): each model takes its own part.
 public struct LoRA: Sendable {
     /// Where it came from.
     public let description: String
-    /// By the module's name as in the UNet's checkpoint, without `.weight`.
+    /// By the module's name as in the model's checkpoint, without `.weight`.
     let changes: [String: Change]
-    /// How many pairs of the file are for the text encoder.
-    public let textEncoderPairs: Int
+    /// Whether the file changes nothing of this model, only the other one.
+    public var isEmpty: Bool { changes.isEmpty }
+
+    /// Which of Stable Diffusion's models is changed.
+    public enum Part: Sendable { case unet, textEncoder }
 
     struct Change: Sendable {
         /// [rank, inputs …] and [outputs, rank …].
@@ -28,38 +34,56 @@ public struct LoRA: Sendable {
 
     /// Reads the pairs that belong to `model`.
     ///
-    /// - Parameter model: the UNet's checkpoint
+    /// - Parameters:
+    ///   - model: the checkpoint of the UNet or the text tower
+    ///   - part: which of them it is
     /// - Throws: `CheckpointError` naming the key, for halves of pairs, shapes that do not fit, and modules the model
     ///   does not have
-    public init(_ file: any TensorSource, for model: any TensorSource) throws {
+    public init(_ file: any TensorSource, for model: any TensorSource, part: Part = .unet) throws {
         description = file.description
         let modules = Dictionary(
             model.names.filter { $0.hasSuffix(".weight") }.map { String($0.dropLast(".weight".count)) }
                 .map { ($0.replacing(".", with: "_"), $0) }, uniquingKeysWith: { first, _ in first })
         var pairs: [String: LoRAPair] = [:]
-        var text: Set<String> = []
+        var others = 0
         for name in file.names {
             guard let key = try LoRAKey(name, in: file) else { continue }
-            if key.isTextEncoder {
-                text.insert(key.module)
-            } else {
+            if key.isTextEncoder == (part == .textEncoder) {
                 pairs[key.module, default: LoRAPair()].add(key.part, name)
+            } else {
+                others += 1
             }
         }
-        guard !pairs.isEmpty || !text.isEmpty else {
+        guard !pairs.isEmpty || others > 0 else {
             throw CheckpointError(
                 "\(file): holds no LoRA (no lora_down/lora_up, lora_A/lora_B or lora.down/lora.up keys)")
         }
+        let alpha = try Self.alpha(of: part, in: file)
         var changes: [String: Change] = [:]
         for (written, pair) in pairs {
             guard let module = modules[written.replacing(".", with: "_")] else {
                 throw CheckpointError(
-                    "\(file): \(pair.down ?? pair.up ?? written) changes \(written), which this UNet does not have; is the "
+                    "\(file): \(pair.down ?? pair.up ?? written) changes \(written), which this model does not have; is the "
                         + "LoRA for Stable Diffusion 1.5?")
             }
-            changes[module] = try pair.change(of: module, in: file, model)
+            changes[module] = try pair.change(of: module, in: file, model, alpha: alpha)
         }
-        (self.changes, textEncoderPairs) = (changes, text.count)
+        self.changes = changes
+    }
+
+    /// What peft's configuration says for all pairs, where diffusers has put it into the file.
+    private static func alpha(of part: Part, in file: any TensorSource) throws -> Float? {
+        guard let text = (file as? SafetensorsFile)?.metadata["lora_adapter_metadata"],
+            let json = try? JSONSerialization.jsonObject(with: Data(text.utf8)) as? [String: Any]
+        else { return nil }
+        let prefix = part == .unet ? "unet." : "text_encoder."
+        for (key, value) in json where key.hasPrefix(prefix) {
+            let isSet = (value as? Bool) == true || (value as? [String: Any])?.isEmpty == false
+            if isSet, ["use_rslora", "use_dora", "alpha_pattern"].contains(String(key.dropFirst(prefix.count))) {
+                throw CheckpointError("\(file): its lora_adapter_metadata sets \(key), which is not supported")
+            }
+        }
+        return (json[prefix + "lora_alpha"] as? NSNumber)?.floatValue
     }
 
     /// `base` with `loras` applied at their weights, computed as tensors are asked for; others pass through as they are.

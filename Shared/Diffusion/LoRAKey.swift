@@ -25,12 +25,24 @@ struct LoRAKey {
             module = module.replacing(".processor.", with: ".").replacing("_lora", with: "")
         }
         if module.hasSuffix(".to_out") { module += ".0" }
-        isTextEncoder = ["lora_te_", "text_encoder.", "lora_te1_", "te."].contains { module.hasPrefix($0) }
-        for prefix in ["lora_unet_", "unet.", "base_model.model."] where module.hasPrefix(prefix) {
-            module = String(module.dropFirst(prefix.count))
+        let ofText = Self.textPrefixes.first { module.hasPrefix($0) }
+        isTextEncoder = ofText != nil
+        if let ofText {
+            module = String(module.dropFirst(ofText.count))
+            // diffusers before 0.18 names them as the UNet's.
+            for (old, new) in [("to_q", "q_proj"), ("to_k", "k_proj"), ("to_v", "v_proj"), ("to_out.0", "out_proj")]
+            where module.hasSuffix(".self_attn." + old) {
+                module = module.dropLast(old.count) + new
+            }
+        } else {
+            for prefix in ["lora_unet_", "unet.", "base_model.model."] where module.hasPrefix(prefix) {
+                module = String(module.dropFirst(prefix.count))
+            }
         }
         (self.module, part) = (module, ending.part)
     }
+
+    private static let textPrefixes = ["lora_te_", "lora_te1_", "text_encoder.", "te."]
 
     private static let endings: [(text: String, part: Part)] = [
         (".lora_down.weight", .down), (".lora_up.weight", .up), (".alpha", .alpha),
@@ -55,7 +67,7 @@ struct LoRAPair {
     }
 
     func change(
-        of module: String, in file: any TensorSource, _ model: any TensorSource
+        of module: String, in file: any TensorSource, _ model: any TensorSource, alpha common: Float?
     ) throws -> LoRA.Change {
         guard let down, let up else {
             throw CheckpointError(
@@ -72,7 +84,7 @@ struct LoRAPair {
             throw CheckpointError(
                 "\(file): \(down) \(a.shape) and \(up) \(b.shape) make no change of \(module), which is \(wanted)")
         }
-        let alpha = try alpha.map { try file.tensor($0).scalars.first ?? Float(rank) } ?? Float(rank)
+        let alpha = try alpha.map { try file.tensor($0).scalars.first ?? Float(rank) } ?? common ?? Float(rank)
         return LoRA.Change(down: a, up: b, scale: alpha / Float(rank))
     }
 }

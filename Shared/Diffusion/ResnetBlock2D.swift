@@ -26,12 +26,13 @@ struct ResnetBlock2D: Sendable {
         name = w.path
     }
 
-    /// - Parameter time: silu of the time embedding, which every block begins with
+    /// - Parameter time: silu of the time embedding, which every block begins with; rows that x lacks are those of the same
+    ///   latent and left out
     func callAsFunction(_ x: Tensor, time: Tensor? = nil) -> Tensor {
-        var h = conv1(norm1(x, silu: true))
-        if let timeEmbProj, let time { h = h.addingPerChannel(timeEmbProj(time)) }
-        h = conv2(norm2(h, silu: true))
-        return (convShortcut?(x) ?? x) + h
+        let h = conv1(
+            norm1(x, silu: true),
+            perPicture: time.flatMap { timeEmbProj?($0.shape[0] == x.shape[0] ? $0 : $0[0..<x.shape[0]]) })
+        return conv2(norm2(h, silu: true), residual: convShortcut?(x) ?? x)
     }
 }
 

@@ -28,39 +28,52 @@ public struct Sampler: Sendable {
         .channelsLast()
     }
 
-    /// Runs the whole schedule.
+    /// The part of the run in which the image half of the conditioning counts, as fractions of the calls: call i of n counts
+    /// if it lies wholly inside, i / n ≥ start and (i + 1) / n ≤ end (diffusers' `control_guidance_start` and `_end`).
+    public var imageRange: (start: Double, end: Double) = (0, 1)
+
+    /// Runs the whole schedule, or what a picture to start from leaves of it.
     ///
     /// - Parameters:
     ///   - noise: standard normal, [1, h, w, 4]
     ///   - scheduler: a fresh one
+    ///   - picture: what is changed, and the steps that the scheduler was made with; nil for a picture from noise
     ///   - draw: standard normal noise for the scheduler's call i, for samplers that add some
     ///   - onStep: told the number of calls done and the latent; throwing stops the run
     /// - Returns: the latent, still times the VAE's scaling factor
     public func callAsFunction(
-        from noise: Tensor, _ scheduler: any Scheduler, draw: (Int) -> Tensor,
-        onStep: (Int, Tensor) throws -> Void = { _, _ in }
+        from noise: Tensor, _ scheduler: any Scheduler, picture: (start: PictureStart, steps: Int)? = nil,
+        draw: (Int) -> Tensor, onStep: (Int, Tensor) throws -> Void = { _, _ in }
     ) rethrows -> Tensor {
         var scheduler = scheduler
-        // 1. start at the schedule's largest noise level
-        var latent = noise.scaled(by: scheduler.initNoiseSigma)
-        for (i, t) in scheduler.timesteps.enumerated() {
-            // 2. the same latent for both rows
-            let input = Tensor(scheduler.scaleModelInput(latent.scalars, at: i), shape: latent.shape)
-            let batch = Tensor.stacked(Array(repeating: input, count: rows))
+        let first = picture.map { $0.start.firstCall(scheduler, steps: $0.steps) } ?? 0
+        let calls = scheduler.timesteps.count - first
+        let textAlone = conditioning.withoutImage
+
+        // 1. start at the schedule's largest noise level, or the picture's
+        var latent = picture?.start.noised(noise, scheduler, at: first) ?? noise.scaled(by: scheduler.initNoiseSigma)
+        for i in first..<scheduler.timesteps.count {
+            // 2. the same latent for all rows of the conditioning
+            var input = Tensor(scheduler.scaleModelInput(latent.scalars, at: i), shape: latent.shape)
+            if let channels = picture?.start.channels { input = .concatenated(input, channels) }
 
             // 3. predict the noise
-            let prediction = unet(batch, timesteps: Array(repeating: Float(t), count: rows), conditioning)
+            let (begin, end) = (Double(i - first) / Double(calls), Double(i - first + 1) / Double(calls))
+            let prediction = unet(
+                input, timesteps: [Float(scheduler.timesteps[i])],
+                begin >= imageRange.start && end <= imageRange.end ? conditioning : textAlone)
 
             // 4. guidance
             let guided =
                 rows == 1
                 ? prediction : prediction[0..<1].blended(1 - guidanceScale, guidanceScale, with: prediction[1..<2])
 
-            // 5. one step back
+            // 5. one step back; what a mask keeps comes from the picture
             let next = scheduler.step(
                 modelOutput: guided.scalars, sample: latent.scalars, at: i, noise: { draw(i).scalars })
             latent = Tensor(next, shape: latent.shape)
-            try onStep(i + 1, latent)
+            if let start = picture?.start { latent = start.kept(latent, noise, scheduler, before: i + 1) }
+            try onStep(i - first + 1, latent)
         }
         return latent
     }

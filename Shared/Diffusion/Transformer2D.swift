@@ -36,7 +36,7 @@ struct BasicTransformerBlock: Sendable {
     }
 
     func callAsFunction(_ x: Tensor, _ pass: UNetPass) -> Tensor {
-        let x = x + pass.observed(attn1.name, attn1(norm1(x)))
+        let x = pass.widened(x + pass.observed(attn1.name, attn1(norm1(x))))
         let y = x + pass.observed(attn2.name, attn2(norm2(x), pass.conditioning))
         return y + pass.observed(name + ".ff", ff(norm3(y)))
     }
@@ -66,6 +66,7 @@ struct Transformer2DModel: Sendable {
         let (n, c) = (x.shape[0], x.shape[3])
         var tokens = projIn(norm(x)).reshaped([n, -1, c])
         for block in transformerBlocks { tokens = block(tokens, pass) }
+        let x = pass.widened(x)
         return pass.observed(name, x + projOut(tokens).reshaped(x.shape))
     }
 }

@@ -73,7 +73,8 @@ public struct UNet2DConditionModel: Sendable {
     public func conditioning(_ encoderHiddenStates: Tensor, adapter: (any CrossAttentionAdapter)? = nil) -> Conditioning
     {
         let entries = crossAttentions.map { ($0.name, $0.conditioningEntry(encoderHiddenStates, adapter)) }
-        return Conditioning(entries: Dictionary(uniqueKeysWithValues: entries), imageScale: adapter?.scale ?? 0)
+        return Conditioning(
+            entries: Dictionary(uniqueKeysWithValues: entries), rows: encoderHiddenStates.shape[0])
     }
 
     /// Names and widths of the cross-attentions in diffusers' order of attention processors: down, up, mid.
@@ -95,28 +96,35 @@ public struct UNet2DConditionModel: Sendable {
     /// Predicts the noise in `sample`.
     ///
     /// - Parameters:
-    ///   - sample: [N, H, W, in_channels]
-    ///   - timesteps: one for each row
+    ///   - sample: [N, H, W, in_channels]; or one row, which then stands for every row of the conditioning: what does not
+    ///     depend on the text is computed only once
+    ///   - timesteps: one for each row of the sample
     ///   - conditioning: from ``conditioning(_:adapter:)``
     ///   - observe: is told module outputs by name (channels last)
     public func callAsFunction(
         _ sample: Tensor, timesteps: [Float], _ conditioning: Conditioning,
         observe: ((String, Tensor) -> Void)? = nil
     ) -> Tensor {
+        precondition(
+            sample.shape[0] == timesteps.count && [1, conditioning.rows].contains(timesteps.count),
+            "\(sample.shape[0]) rows, \(timesteps.count) time steps, conditioning of \(conditioning.rows)")
         // 1. time
         let projected = Self.timeProjection(timesteps, width: config.blockOutChannels[0])
         let time = timeEmbedding.linear2(timeEmbedding.linear1(projected, activation: .silu))
         observe?("time_proj", projected)
         observe?("time_embedding", time)
+        let silu = time.activated(.silu)
         let pass = UNetPass(
-            time: time.activated(.silu), conditioning: conditioning, checkpoints: gradientCheckpointing,
+            time: silu.shape[0] == conditioning.rows
+                ? silu : .stacked(Array(repeating: silu, count: conditioning.rows / silu.shape[0])),
+            conditioning: conditioning, checkpoints: gradientCheckpointing,
             observe: observe)
 
         // 2. pre-process
         var x = pass.observed("conv_in", convIn(sample))
 
         // 3. down
-        var skips = [x]
+        var skips = [pass.widened(x)]
         for block in downBlocks { x = block(x, &skips, pass) }
 
         // 4. mid

@@ -4,13 +4,20 @@ internal import TensorEngine
 
 /// What one pass through the UNet carries to every block.
 struct UNetPass {
-    /// silu of the time embedding [N, T].
+    /// silu of the time embedding [N, T], N as in the conditioning.
     let time: Tensor
     let conditioning: Conditioning
     /// Whether layers are computed again in the backward pass instead of being kept.
     var checkpoints = false
     /// Told every module's output, by name; for golden tests.
     let observe: ((String, Tensor) -> Void)?
+
+    /// x with a row for each row of the conditioning. Rows of one latent are the same until the first cross-attention,
+    /// so they are computed once until there.
+    func widened(_ x: Tensor) -> Tensor {
+        let rows = conditioning.rows
+        return x.shape[0] == rows ? x : .stacked(Array(repeating: x, count: rows / x.shape[0]))
+    }
 
     func observed(_ name: String, _ x: Tensor) -> Tensor {
         observe?(name, x)
@@ -63,11 +70,11 @@ struct DownBlock: Sendable {
         for (j, resnet) in resnets.enumerated() {
             x = pass.observed(resnet.name, pass.layer(x) { resnet($0, time: $1.time) })
             if !attentions.isEmpty { x = pass.layer(x, attentions[j].callAsFunction) }
-            skips.append(x)
+            skips.append(pass.widened(x))
         }
         if let downsampler {
             x = pass.observed(downsampler.name, downsampler(x))
-            skips.append(x)
+            skips.append(pass.widened(x))
         }
         return pass.observed(name, x)
     }

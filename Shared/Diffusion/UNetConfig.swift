@@ -63,6 +63,7 @@ public struct UNetConfig: Codable, Sendable {
         outChannels = try c.decodeIfPresent(Int.self, forKey: .outChannels) ?? 4
         layersPerBlock = try c.decodeIfPresent(Int.self, forKey: .layersPerBlock) ?? 2
         blockOutChannels = try c.decodeIfPresent([Int].self, forKey: .blockOutChannels) ?? [320, 640, 1280, 1280]
+        try requireSizes(in: "unet/config.json", ["block_out_channels": blockOutChannels])
         let depth = blockOutChannels.count
         downBlockTypes =
             try c.decodeIfPresent([String].self, forKey: .downBlockTypes)
@@ -95,6 +96,23 @@ public struct UNetConfig: Codable, Sendable {
         else {
             throw CheckpointError(
                 "unet/config.json: block_out_channels, the block types and attention_head_dim differ in length")
+        }
+        try requireSizes(
+            in: "unet/config.json",
+            [
+                "in_channels": [inChannels], "out_channels": [outChannels], "cross_attention_dim": [crossAttentionDim],
+                "attention_head_dim": attentionHeads, "norm_num_groups": [normNumGroups],
+            ])
+        try requireSizes(in: "unet/config.json", ["sample_size": [sampleSize]], upTo: 4096)
+        try requireSizes(in: "unet/config.json", ["layers_per_block": [layersPerBlock]], upTo: 64)
+        if let odd = blockOutChannels.first(where: { $0 % normNumGroups != 0 }) {
+            throw CheckpointError(
+                "unet/config.json: norm_num_groups \(normNumGroups) does not divide \(odd) of block_out_channels")
+        }
+        for (heads, channels) in zip(attentionHeads, blockOutChannels) where channels % heads != 0 {
+            throw CheckpointError(
+                "unet/config.json: attention_head_dim \(heads) (the number of heads) does not divide \(channels) channels"
+            )
         }
     }
 }

@@ -65,8 +65,13 @@ public enum Aggregation: String, Sendable, CaseIterable {
     }
 
     /// [N, photos, D] → [N, images, D]: one image for each photo with plain self-attention, else one.
-    public func callAsFunction(_ x: Tensor, _ selfAttention: PhotoSelfAttention?) throws -> Tensor {
+    ///
+    /// - Parameter weights: a factor w on each photo, for `max` (of w · x) and `avg` (Σ w · x / Σ w) only
+    public func callAsFunction(
+        _ x: Tensor, _ selfAttention: PhotoSelfAttention?, weights: [Float]? = nil
+    ) throws -> Tensor {
         let (n, d) = (x.shape[0], x.shape[2])
+        let x = try weights.map { try weighted(x, $0) } ?? x
         func attended() throws -> Tensor {
             guard let selfAttention else {
                 throw CheckpointError(
@@ -88,6 +93,22 @@ public enum Aggregation: String, Sendable, CaseIterable {
         case .selfAttentionMax: try attended().maximumOverTokens().reshaped([n, 1, d])
         case .selfAttentionAvg: try attended().meanOverTokens().reshaped([n, 1, d])
         }
+    }
+}
+
+extension Aggregation {
+    /// Each photo times its factor; for `avg` the factors are first scaled to the mean 1.
+    private func weighted(_ x: Tensor, _ weights: [Float]) throws -> Tensor {
+        let (n, photos, d) = (x.shape[0], x.shape[1], x.shape[2])
+        let sum = weights.reduce(0, +)
+        guard self == .max || self == .avg else {
+            throw CheckpointError("photo weights mean nothing for \(rawValue); use ip-adapter-max or ip-adapter-avg")
+        }
+        guard weights.count == photos, sum > 0 else {
+            throw CheckpointError("\(weights.count) photo weights (sum \(sum)) for \(photos) photos")
+        }
+        let factors = weights.map { self == .avg ? $0 * Float(photos) / sum : $0 }
+        return x * Tensor((0..<n * photos * d).map { factors[$0 / d % photos] }, shape: x.shape)
     }
 }
 

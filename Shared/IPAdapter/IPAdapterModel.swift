@@ -60,16 +60,23 @@ public struct IPAdapterModel: Sendable {
 
     /// The adapter for these tokens [N, T, cross_attention_dim] at strength λ = `scale`.
     public func conditioned(on tokens: Tensor, scale: Float) -> some CrossAttentionAdapter {
-        Conditioned(attentions: attentions, tokens: tokens, scale: scale)
+        Conditioned(attentions: attentions, tokens: tokens, scales: attentions.mapValues { _ in scale })
+    }
+
+    /// The adapter with a λ for each cross-attention, by module name (`LayerScales`); 0 where there is none.
+    public func conditioned(on tokens: Tensor, scales: [String: Float]) -> some CrossAttentionAdapter {
+        Conditioned(attentions: attentions, tokens: tokens, scales: scales)
     }
 
     private struct Conditioned: CrossAttentionAdapter {
         let attentions: [String: (toKIP: Linear, toVIP: Linear)]
         let tokens: Tensor
-        let scale: Float
+        let scales: [String: Float]
 
         func imageKeysAndValues(for attention: String) -> (keys: Tensor, values: Tensor)? {
             attentions[attention].map { ($0.toKIP(tokens), $0.toVIP(tokens)) }
         }
+
+        func scale(for attention: String) -> Float { scales[attention] ?? 0 }
     }
 }

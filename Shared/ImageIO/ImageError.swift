@@ -31,6 +31,17 @@ public enum ImageError: Error, Equatable, CustomStringConvertible {
     }
 }
 
+/// Why a file could not be read as a picture.
+public struct ImageFileError: Error, Equatable, CustomStringConvertible {
+    /// The file.
+    public let path: String
+    /// The problem and the remedy, a sentence or two.
+    public let reason: String
+
+    /// The file, the problem and the remedy.
+    public var description: String { "\(path): \(reason)" }
+}
+
 /// A format of picture files that `ImageFile` reads.
 public enum ImageFormat: String, Sendable, CustomStringConvertible {
     /// Portable Network Graphics.

@@ -53,6 +53,27 @@ public enum ImageFile {
         }
     }
 
+    /// A file larger than this is no picture: ``ImageLimits/standard`` pixels take less, uncompressed.
+    public static let sizeLimit = 256 << 20
+
+    /// Reads the picture in a file.
+    ///
+    /// - Throws: `ImageFileError`, which names the file
+    public static func decode(contentsOf url: URL, limits: ImageLimits = .standard) throws -> DecodedImage {
+        do {
+            let size = try FileManager.default.attributesOfItem(atPath: url.path)[.size] as? Int ?? 0
+            guard size <= sizeLimit else {
+                throw ImageFileError(
+                    path: url.path, reason: "The file has \(size) bytes, no picture has more than \(sizeLimit).")
+            }
+            return try decode(Data(contentsOf: url), limits: limits)
+        } catch let error as ImageError {
+            throw ImageFileError(path: url.path, reason: error.description)
+        } catch let error as CocoaError {
+            throw ImageFileError(path: url.path, reason: "It cannot be read: \(error.localizedDescription)")
+        }
+    }
+
     private static func sniff(_ bytes: [UInt8]) throws -> ImageFormat {
         if bytes.isEmpty { throw ImageError.empty }
         if bytes.starts(with: [0x89, 0x50, 0x4E, 0x47]) { return .png }

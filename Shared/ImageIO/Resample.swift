@@ -37,6 +37,8 @@ private struct ResampleAxis {
     static let bits = 22
     var first: [Int] = []
     var weights: [[Int]] = []
+    /// The weights before they are rounded.
+    var exact: [[Double]] = []
 
     init(from size: Int, to length: Int, _ filter: ResampleFilter) {
         let scale = Double(size) / Double(length)
@@ -49,6 +51,7 @@ private struct ResampleAxis {
             let raw = (low..<high).map { filter((Double($0) - centre + 0.5) / stretch) }
             let total = raw.reduce(0, +)
             first.append(low)
+            exact.append(raw.map { $0 / total })
             weights.append(raw.map { Int(($0 / total * Double(1 << Self.bits)).rounded(.toNearestOrAwayFromZero)) })
         }
     }
@@ -89,6 +92,37 @@ extension RGBImage {
             }
         }
         return RGBImage(width: outWidth, height: outHeight, pixels: out)
+    }
+
+    /// Levels of the picture resized without rounding them, as Pillow does it for pictures of floats (mode `F`), limited to
+    /// 0 … 255: `height` x `width` x 3 numbers.
+    public func resizedLevels(width: Int, height: Int, filter: ResampleFilter) -> [Float] {
+        precondition(width > 0 && height > 0, "a picture cannot be \(width)×\(height)")
+        let columns = ResampleAxis(from: self.width, to: width, filter)
+        let rows = ResampleAxis(from: self.height, to: height, filter)
+        var wide = [Float](repeating: 0, count: self.height * width * 3)
+        for y in 0..<self.height {
+            for x in 0..<width {
+                for channel in 0..<3 {
+                    var sum = 0.0
+                    for (i, weight) in columns.exact[x].enumerated() {
+                        sum += weight * Double(pixels[(y * self.width + columns.first[x] + i) * 3 + channel])
+                    }
+                    wide[(y * width + x) * 3 + channel] = Float(sum)
+                }
+            }
+        }
+        var out = [Float](repeating: 0, count: height * width * 3)
+        for y in 0..<height {
+            for place in 0..<width * 3 {
+                var sum = 0.0
+                for (i, weight) in rows.exact[y].enumerated() {
+                    sum += weight * Double(wide[(rows.first[y] + i) * width * 3 + place])
+                }
+                out[y * width * 3 + place] = min(max(Float(sum), 0), 255)
+            }
+        }
+        return out
     }
 
     /// The rectangle at (x, y), which must lie inside.

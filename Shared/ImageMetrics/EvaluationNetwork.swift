@@ -18,6 +18,23 @@ public struct EvaluationNetworkConfig: Codable, Sendable {
         case channels, features, classes
     }
 
+    /// Reads sizes, and refuses those that no network has.
+    public init(from decoder: any Decoder) throws {
+        let c = try decoder.container(keyedBy: CodingKeys.self)
+        self.init(
+            imageSize: try c.decode(Int.self, forKey: .imageSize),
+            channels: try c.decode([Int].self, forKey: .channels),
+            features: try c.decode(Int.self, forKey: .features), classes: try c.decode(Int.self, forKey: .classes))
+        try requireSizes(
+            in: "evaluation/…/config.json", ["channels": channels, "features": [features], "classes": [classes]])
+        try requireSizes(in: "evaluation/…/config.json", ["image_size": [imageSize]], upTo: 4096)
+    }
+
+    /// Of given sizes.
+    public init(imageSize: Int, channels: [Int], features: Int, classes: Int) {
+        (self.imageSize, self.channels, self.features, self.classes) = (imageSize, channels, features, classes)
+    }
+
     /// The offline default's size, for 64×64 pictures.
     public static let miniature = EvaluationNetworkConfig(
         imageSize: 64, channels: [16, 48, 96, 128], features: 64, classes: 32)

@@ -1,33 +1,22 @@
 internal import Checkpoint
+internal import NeuralNetwork
 internal import TensorEngine
 
 // The blocks of Inception v3 with torch-fidelity's names. Sizes are the checkpoint's own.
 
 /// Convolution, batch normalisation with running statistics, ReLU. Keys `conv.weight`, `bn.*`.
 struct BasicConv2d: Sendable {
-    private let filter: ConvolutionFilter
+    private let layer: NormalizedConvolution
 
     /// - Parameter padding: rows and columns around the picture; a number stands for both
     init(_ w: Weights, stride: Int = 1, padding: Int = 0, tall: Int? = nil, wide: Int? = nil) throws {
-        let shape = try (w / "conv").shape("weight")
-        guard shape.count == 4 else {
-            throw CheckpointError("\(w.path).conv.weight has shape \(shape), a convolution's has four axes")
-        }
-        let kernel = try (w / "conv").tensor("weight", shape[0], shape[1], shape[2], shape[3]).scalars
-        func statistic(_ name: String) throws -> [Float] { try (w / "bn").tensor(name, shape[0]).scalars }
-        let (gamma, beta) = (try statistic("weight"), try statistic("bias"))
-        let (mean, variance) = (try statistic("running_mean"), try statistic("running_var"))
-        let each = shape[1] * shape[2] * shape[3]
-        let factors = (0..<shape[0]).map { gamma[$0] / (variance[$0] + 1e-3).squareRoot() }
-        let scaled = kernel.indices.map { kernel[$0] * factors[$0 / each] }
-        let shifts = (0..<shape[0]).map { beta[$0] - mean[$0] * factors[$0] }
         let (tall, wide) = (tall ?? padding, wide ?? padding)
-        filter = ConvolutionFilter(
-            weight: Tensor(scaled, shape: shape), bias: Tensor(shifts, shape: [shape[0]]), stride: stride,
-            padding: .init(top: tall, left: wide, bottom: tall, right: wide))
+        layer = try NormalizedConvolution(w / "conv", norm: w / "bn", stride: stride, eps: 1e-3) { _, _ in
+            .init(top: tall, left: wide, bottom: tall, right: wide)
+        }
     }
 
-    func callAsFunction(_ x: Tensor) -> Tensor { x.convolved(filter).activated(.relu) }
+    func callAsFunction(_ x: Tensor) -> Tensor { layer(x).activated(.relu) }
 }
 
 extension Tensor {

@@ -55,9 +55,27 @@ public struct InceptionV3: Sendable {
         public let logits: Tensor
     }
 
+    /// How a picture comes to the network's 299×299 pixels. FID's numbers depend on it (Parmar et al. 2022): a table says
+    /// which it was.
+    public enum Resize: String, Sendable, CaseIterable {
+        /// TensorFlow 1's bilinear resize, as FID was defined and as torch-fidelity and pytorch-fid have it.
+        case tensorFlow1 = "tf1"
+        /// clean-fid's: Pillow's bicubic filter on floats, which averages where a picture shrinks.
+        case clean
+    }
+
     /// - Parameter images: of any sizes
-    public func callAsFunction(_ images: [RGBImage]) -> Output {
-        self(.stacked(images.map { Self.resized($0) }).scaled(by: 1 / 128, plus: -1))
+    public func callAsFunction(_ images: [RGBImage], resize: Resize = .tensorFlow1) -> Output {
+        let pixels = images.map { image in
+            switch resize {
+            case .tensorFlow1: Self.resized(image)
+            case .clean:
+                Tensor(
+                    image.resizedLevels(width: Self.imageSize, height: Self.imageSize, filter: .bicubic),
+                    shape: [1, Self.imageSize, Self.imageSize, 3])
+            }
+        }
+        return self(.stacked(pixels).scaled(by: 1 / 128, plus: -1))
     }
 
     /// - Parameter pixels: [N, 299, 299, 3], (x − 128) / 128

@@ -3,11 +3,15 @@ public import Diffusion
 public import TensorEngine
 
 extension PipelineFolder {
-    /// The folder's UNet with a person's own weights in it.
+    /// The folder's UNet with a person's own weights in it, and LoRAs on top.
     ///
-    /// - Parameter weights: whole tensors under the UNet's keys, or LoRA's A and B under peft's
+    /// - Parameters:
+    ///   - weights: whole tensors under the UNet's keys, or LoRA's A and B under peft's
+    ///   - chosen: LoRAs to merge
     /// - Throws: `CheckpointError` for weights of another model
-    public func unet(fineTunedBy weights: [String: Tensor]) throws -> UNet2DConditionModel {
+    public func unet(
+        fineTunedBy weights: [String: Tensor], loras chosen: AddOns.Chosen? = nil
+    ) throws -> UNet2DConditionModel {
         let base = try unetSource()
         for (name, tensor) in weights {
             guard let changed = Changed.target(of: name), let shape = base.shape(of: changed) else {
@@ -19,7 +23,11 @@ extension PipelineFolder {
                         + "model")
             }
         }
-        return try UNet2DConditionModel(Weights(Changed(base: base, weights: weights)), unetConfig())
+        let loras = try (chosen?.loras ?? []).map {
+            (try LoRA(CheckpointFile.open($0.file), for: base), $0.choice.weight)
+        }
+        let changed = LoRA.applied(loras, to: Changed(base: base, weights: weights))
+        return try UNet2DConditionModel(Weights(changed), unetConfig())
     }
 }
 

@@ -26,9 +26,13 @@ public struct PersonConditioner: Sendable {
         }
     }
 
-    /// - Parameter embeddings: of the photos that the method looks at, [photos, E] (``PhotoEncoder``)
+    /// - Parameters:
+    ///   - embeddings: of the photos that the method looks at, [photos, E] (``PhotoEncoder``)
+    ///   - weights: a factor on each photo; see `Aggregation`
     /// - Returns: tokens [2, T, cross_attention_dim]: row 0 unconditional, made in the same way from no photos
-    public func callAsFunction(_ aggregation: Aggregation, _ embeddings: Tensor) throws -> Tensor {
+    public func callAsFunction(
+        _ aggregation: Aggregation, _ embeddings: Tensor, weights: [Float]? = nil
+    ) throws -> Tensor {
         let (photos, width) = (embeddings.shape[0], embeddings.shape[1])
         guard width == unconditional.count else {
             throw CheckpointError(
@@ -37,7 +41,7 @@ public struct PersonConditioner: Sendable {
         }
         let none = Tensor.stacked(Array(repeating: unconditional.reshaped([1, width]), count: photos))
         let rows = Tensor.stacked([none, embeddings]).reshaped([2, photos, width])
-        let aggregated = try aggregation(rows, selfAttention)
+        let aggregated = try aggregation(rows, selfAttention, weights: weights)
         guard aggregation.needsSelfAttention, let selfAttentionProjection else { return projection(aggregated) }
         return selfAttentionProjection(aggregated)
     }

@@ -24,6 +24,12 @@ public struct PicturePipeline: Sendable {
         public var guidanceScale: Float
         /// λ of decoupled cross-attention.
         public var ipAdapterScale: Float
+        /// λ by layer, in place of `ipAdapterScale`.
+        public var layerScales: LayerScales?
+        /// Fractions of the calls between which λ counts (`Sampler.imageRange`).
+        public var ipAdapterRange: (start: Double, end: Double) = (0, 1)
+        /// How much of `Inputs.picture` is changed, 0 … 1.
+        public var strength = 1.0
         /// Pixels; nil for the model's own size.
         public var height, width: Int?
 
@@ -46,6 +52,12 @@ public struct PicturePipeline: Sendable {
         let tokens: Tensor?
         /// How the tokens were aggregated.
         let aggregation: Aggregation?
+        /// A picture to change rather than making one from nothing: image-to-image, or with a mask inpainting. Both are
+        /// resized to the result's size as Pillow's Lanczos does it (diffusers' `VaeImageProcessor`).
+        public var picture: RGBImage?
+        /// White (128 and more) where the picture is drawn anew, black where it is kept. What is kept still goes through the
+        /// autoencoder, as in diffusers by default: it looks the same but is not the same bytes.
+        public var mask: RGBImage?
 
         /// All of them.
         ///
@@ -107,26 +119,70 @@ public struct PicturePipeline: Sendable {
                     + "encoder and denoiser run with different LIKENESS_MODELS")
         }
         let own = inputs.aggregation?.needsSelfAttention == true ? selfAttentionAdapter : nil
-        let image = inputs.tokens.map {
-            (own ?? adapter).conditioned(on: $0[2 - rows..<2], scale: sampling.ipAdapterScale)
-        }
-        let sampler = Sampler(
+        let scales = try (sampling.layerScales ?? .number(sampling.ipAdapterScale)).resolved(for: unet)
+        let image = inputs.tokens.map { (own ?? adapter).conditioned(on: $0[2 - rows..<2], scales: scales) }
+        var sampler = Sampler(
             unet: unet, conditioning: unet.conditioning(states[2 - rows..<2], adapter: image), rows: rows,
             guidanceScale: sampling.guidanceScale)
+        sampler.imageRange = sampling.ipAdapterRange
 
         let f = vae.config.downscale
         let (height, width) = (
             sampling.height.map { $0 / f } ?? unet.config.sampleSize,
             sampling.width.map { $0 / f } ?? unet.config.sampleSize
         )
-        // Stream 0 of the seed is the starting noise, stream i + 1 what the scheduler adds at call i.
-        func noise(_ stream: Int) -> Tensor {
+        // Stream 0 of the seed is the starting noise, stream i + 1 what the scheduler adds at call i, and two far away are
+        // the autoencoder's samples of a given picture.
+        func noise(_ stream: UInt64) -> Tensor {
             Sampler.noise(
-                seed: seed, stream: UInt64(stream), channels: unet.config.inChannels, height: height, width: width)
+                seed: seed, stream: stream, channels: vae.config.latentChannels, height: height, width: width)
         }
-        let calls = scheduler.timesteps.count
-        return try sampler(from: start ?? noise(0), scheduler, draw: { noise($0 + 1) }) { done, _ in
-            try onStep(done, calls)
+        let given = try self.start(inputs, strength: sampling.strength, height: height * f, width: width * f) {
+            noise(1 << 33 + UInt64($0))
         }
+        let calls = scheduler.timesteps.count - (given?.firstCall(scheduler, steps: sampling.steps) ?? 0)
+        return try sampler(
+            from: start ?? noise(0), scheduler, picture: given.map { ($0, sampling.steps) },
+            draw: { noise(UInt64($0) + 1) }
+        ) { done, _ in try onStep(done, calls) }
+    }
+
+    /// What a picture and mask give the sampler; nil for a picture from nothing.
+    ///
+    /// - Parameter draw: noise number 0 and 1
+    private func start(
+        _ inputs: Inputs, strength: Double, height: Int, width: Int, draw: (Int) -> Tensor
+    ) throws -> PictureStart? {
+        let channels = vae.config.latentChannels
+        let readsMask = unet.config.inChannels == 2 * channels + 1
+        guard readsMask || unet.config.inChannels == channels else {
+            throw CheckpointError(
+                "this model's UNet reads \(unet.config.inChannels) channels: only Stable Diffusion (\(channels)) and its "
+                    + "inpainting model (\(2 * channels + 1)) are known")
+        }
+        guard let picture = inputs.picture else {
+            guard !readsMask else { throw Self.noMask }
+            return nil
+        }
+        func sample(_ pixels: Tensor, _ number: Int) -> Tensor {
+            vae.encode(pixels).sample(draw(number)).scaled(by: vae.config.scalingFactor)
+        }
+        let pixels = picture.resized(width: width, height: height, filter: .lanczos).tensor(scale: 2, offset: -1)
+        guard let mask = inputs.mask.map({ $0.resized(width: width, height: height, filter: .lanczos).binaryMask })
+        else {
+            guard !readsMask else { throw Self.noMask }
+            return PictureStart(latent: sample(pixels, 0), strength: strength)
+        }
+        // Nearest pixel, as torch's interpolate does by default.
+        let f = vae.config.downscale
+        let small = (0..<height / f * (width / f)).map { i in mask[i / (width / f) * f * width + i % (width / f) * f] }
+        let blank = Tensor(pixels.scalars.enumerated().map { $1 * (1 - mask[$0 / 3]) }, shape: pixels.shape)
+        return PictureStart(
+            latent: sample(pixels, 0), strength: strength,
+            mask: Tensor(small, shape: [1, height / f, width / f, 1]), maskedLatent: readsMask ? sample(blank, 1) : nil)
+    }
+
+    private static var noMask: CheckpointError {
+        CheckpointError("this model is for inpainting (its UNet reads a mask): give init_image and mask_image")
     }
 }

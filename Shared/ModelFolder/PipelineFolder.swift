@@ -18,6 +18,8 @@ internal import TensorEngine
 ///     ip_adapter/           ip-adapter*.safetensors or .bin, image_encoder/{config.json, model.safetensors},
 ///                           self_attention.safetensors (the paper's aggregator; absent in published adapters)
 ///     evaluation/           networks for FID, IS and identity similarity
+///     loras/ embeddings/    files that requests name (``AddOns``)
+///     safety_checker/       config.json, model.* (``SafetyChecker``)
 ///
 /// The adapter is also found where people keep h94's repository: `IP-Adapter/models/` or `models/`, inside the folder or
 /// beside it; `image_encoder/` in any of these places. Each part is loaded only when asked for, so a service maps only
@@ -62,6 +64,9 @@ public struct PipelineFolder: Sendable {
         try weights.requireAllTaken(ignoring: ["position_ids", "text_projection.weight", "logit_scale"])
         return model
     }
+
+    /// The text tower's tensors, for LoRAs.
+    func textSource() throws -> any TensorSource { try source(.text) }
 
     /// The text tower's projection into the space of image embeddings (transformers' `text_projection`), for scoring
     /// how well a picture fits its prompt; nil where the folder has none, as Stable Diffusion's own.
@@ -177,7 +182,7 @@ public struct PipelineFolder: Sendable {
         try config("scheduler/scheduler_config.json", ofSingleFile: .stableDiffusion15)
     }
 
-    private func textConfig() throws -> CLIPTextConfig { try config("text_encoder/config.json", ofSingleFile: .sd15) }
+    func textConfig() throws -> CLIPTextConfig { try config("text_encoder/config.json", ofSingleFile: .sd15) }
 
     private func vaeConfig() throws -> VAEConfig { try config("vae/config.json", ofSingleFile: VAEConfig()) }
 
@@ -280,7 +285,15 @@ public struct PipelineFolder: Sendable {
         return singleFile == nil || FileManager.default.fileExists(atPath: file.path) ? [file] : []
     }
 
+    /// A config.json has a few kB, the index of the most finely sharded checkpoint some hundred.
+    private static let settingsLimit = 16 << 20
+
     static func decode<T: Decodable>(_ url: URL, _ type: T.Type) throws -> T {
+        let size = try? FileManager.default.attributesOfItem(atPath: url.path)[.size] as? Int
+        guard size ?? 0 <= settingsLimit else {
+            throw CheckpointError(
+                "\(url.path): has \(size ?? 0) bytes, no settings file has more than \(settingsLimit)")
+        }
         do {
             return try JSONDecoder().decode(type, from: Data(contentsOf: url))
         } catch let error as CheckpointError {

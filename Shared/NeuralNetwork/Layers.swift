@@ -35,8 +35,10 @@ public struct Conv2d: Sendable {
             bias: bias ? try w.tensor("bias", outputs) : nil, stride: stride, padding: padding)
     }
 
-    /// [N, H, W, in] → [N, H', W', out]
-    public func callAsFunction(_ x: Tensor) -> Tensor { x.convolved(filter) }
+    /// [N, H, W, in] → [N, H', W', out], plus `perPicture` [N, out] and `residual` [N, H', W', out].
+    public func callAsFunction(_ x: Tensor, perPicture: Tensor? = nil, residual: Tensor? = nil) -> Tensor {
+        x.convolved(filter, perPicture: perPicture, residual: residual)
+    }
 }
 
 /// Matches `torch.nn.GroupNorm` on channels-last tensors; keys `weight`, `bias` [C].

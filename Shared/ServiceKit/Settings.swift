@@ -23,6 +23,8 @@ public struct Settings: Sendable {
     public var training: URL
     /// `LIKENESS_FINE_TUNED_MODELS`: people's own models that a denoiser keeps in memory.
     public var fineTunedModels: Int
+    /// `LIKENESS_SAFETY_CHECKER`: `on` blacks pictures that the model folder's `safety_checker` flags; off by default.
+    public var safetyChecker: Bool
     /// `LIKENESS_LEASE_SECONDS`: how long a worker may be silent before its task is given to another.
     public var lease: Duration
     /// `LIKENESS_LOG_LEVEL`
@@ -65,6 +67,11 @@ public struct Settings: Sendable {
         guard fineTunedModels >= 1 else {
             throw SettingsError("LIKENESS_FINE_TUNED_MODELS=0: a denoiser needs room for at least 1")
         }
+        let safety = config.string(forKey: "safety.checker", default: "off")
+        guard ["on", "off"].contains(safety) else {
+            throw SettingsError("LIKENESS_SAFETY_CHECKER=\(safety): must be on or off")
+        }
+        safetyChecker = safety == "on"
         let seconds = try positive("lease.seconds", "LIKENESS_LEASE_SECONDS", 30)
         guard seconds >= 1 else { throw SettingsError("LIKENESS_LEASE_SECONDS=0: must be at least 1") }
         lease = .seconds(seconds)

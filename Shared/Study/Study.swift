@@ -29,8 +29,14 @@ public struct StudySettings: Codable, Sendable, Equatable {
     public init() {}
 }
 
-/// The rows of the table.
+/// The rows of the table, and of the one of bounds below it.
 public enum StudyMethod: String, CaseIterable, Codable, Sendable {
+    /// Bound: the person's reference photos themselves, as if they were pictures.
+    case photos = "photos"
+    /// Bound: the same after the VAE, which every method draws through.
+    case autoencodedPhotos = "photos-through-vae"
+    /// Bound: IP-Adapter shown the very photo that the picture is scored against.
+    case unseenPhoto = "ip-adapter-unseen-photo"
     /// From the caption alone: what knowing nothing of the person gives.
     case textOnly = "text-only"
     case dreamBooth = "dreambooth"
@@ -44,6 +50,8 @@ public enum StudyMethod: String, CaseIterable, Codable, Sendable {
 
     var aggregation: Aggregation? { Aggregation(rawValue: rawValue) }
     var isFineTuned: Bool { self == .dreamBooth || self == .dreamBoothLoRA }
+    /// No method, but what one could reach at best: nothing that is compared with the others.
+    var isBound: Bool { self == .photos || self == .autoencodedPhotos || self == .unseenPhoto }
 }
 
 /// One picture and its scores.
@@ -76,7 +84,7 @@ public struct Study {
         var name: String
         var references: [RGBImage]
         var unseen: [RGBImage]
-        var captions: [String]
+        var captions, referenceCaptions: [String]
     }
     let subjects: [Subject]
 
@@ -98,7 +106,8 @@ public struct Study {
             return Subject(
                 name: person.name, references: try chosen.sorted().map { try person.photos[$0].image() },
                 unseen: try unseen.map { try person.photos[$0].image() },
-                captions: unseen.map { person.photos[$0].caption ?? Album.defaultCaption })
+                captions: unseen.map { person.photos[$0].caption ?? Album.defaultCaption },
+                referenceCaptions: chosen.sorted().map { person.photos[$0].caption ?? Album.defaultCaption })
         }
     }
 
@@ -159,37 +168,8 @@ public struct Study {
         _ method: StudyMethod, _ person: Int, references number: Int = PhotoSelfAttention.photos
     ) throws -> [(StudyPicture, RGBImage)] {
         let subject = subjects[person]
-        var pipeline = model.pictures
-        var tokens: Tensor?
-        if let aggregation = method.aggregation {
-            let available = min(number, subject.references.count)
-            let chosen =
-                aggregation.needsSelfAttention
-                ? PhotoChoice.indices(available: available, seed: settings.seed) : Array(0..<available)
-            let embeddings = model.conditioningEmbeddings(chosen.map { subject.references[$0] })
-            tokens = try model.conditioner(aggregation, embeddings)
-        } else if method != .textOnly {
-            pipeline.unet = try fineTuned(method, person)
-        }
         let unseen = model.identity(subject.unseen).features
-        let negative = model.states("")
-        return try (0..<settings.picturesPerPerson).map { i in
-            let caption = subject.captions[i % subject.captions.count]
-            let prompt =
-                method.isFineTuned
-                ? caption.replacing(
-                    settings.dreamBooth.classNoun, with: settings.dreamBooth.subject, maxReplacements: 1)
-                : caption
-            let seed = settings.seed &* 1000 &+ UInt64(person * 100 + i)
-            let start = ContinuousClock.now
-            let image = try pipeline(
-                .init(
-                    steps: settings.steps, guidanceScale: settings.guidanceScale,
-                    ipAdapterScale: settings.ipAdapterScale), seed: seed,
-                .init(
-                    prompt: model.states(prompt), negativePrompt: negative, tokens: tokens,
-                    aggregation: method.aggregation))
-            let seconds = (ContinuousClock.now - start) / .seconds(1)
+        func scored(_ image: RGBImage, caption: String, seed: UInt64, seconds: Double) -> (StudyPicture, RGBImage) {
             let own = model.identity([image]).features[0]
             let inception = model.inception([image])
             return (
@@ -199,6 +179,52 @@ public struct Study {
                     textAlignment: model.textAlignment([image], [caption])?[0], seconds: seconds,
                     features: inception.features[0], logits: inception.logits[0]), image
             )
+        }
+        if method == .photos || method == .autoencodedPhotos {
+            return (0..<settings.picturesPerPerson).map { i in
+                let place = i % subject.references.count
+                let photo = subject.references[place]
+                return scored(
+                    method == .photos ? photo : model.autoencoded(photo), caption: subject.referenceCaptions[place],
+                    seed: 0, seconds: 0)
+            }
+        }
+        var pipeline = model.pictures
+        var tokens: Tensor?
+        if let aggregation = method.aggregation {
+            let available = min(number, subject.references.count)
+            let chosen =
+                aggregation.needsSelfAttention
+                ? PhotoChoice.indices(available: available, seed: settings.seed) : Array(0..<available)
+            let embeddings = model.conditioningEmbeddings(chosen.map { subject.references[$0] })
+            tokens = try model.conditioner(aggregation, embeddings)
+        } else if method.isFineTuned {
+            pipeline.unet = try fineTuned(method, person)
+        }
+        let negative = model.states("")
+        return try (0..<settings.picturesPerPerson).map { i in
+            let caption = subject.captions[i % subject.captions.count]
+            let prompt =
+                method.isFineTuned
+                ? caption.replacing(
+                    settings.dreamBooth.classNoun, with: settings.dreamBooth.subject, maxReplacements: 1)
+                : caption
+            let seed = settings.seed &* 1000 &+ UInt64(person * 100 + i)
+            // Of the bound, the photo whose caption is drawn.
+            let shown =
+                try method == .unseenPhoto
+                ? model.conditioner(
+                    .single, model.conditioningEmbeddings([subject.unseen[i % subject.unseen.count]])) : tokens
+            let start = ContinuousClock.now
+            let image = try pipeline(
+                .init(
+                    steps: settings.steps, guidanceScale: settings.guidanceScale,
+                    ipAdapterScale: settings.ipAdapterScale), seed: seed,
+                .init(
+                    prompt: model.states(prompt), negativePrompt: negative, tokens: shown,
+                    aggregation: method == .unseenPhoto ? .single : method.aggregation))
+            let seconds = (ContinuousClock.now - start) / .seconds(1)
+            return scored(image, caption: caption, seed: seed, seconds: seconds)
         }
     }
 

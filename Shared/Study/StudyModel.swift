@@ -19,6 +19,7 @@ struct StudyModel: Sendable {
     let vision: CLIPVisionModel
     let photos: PhotoEncoder
     let textProjection: Linear?
+    let vae: AutoencoderKL
     let inception, identity: ScoringNetwork
 
     init(_ folder: PipelineFolder) throws {
@@ -29,6 +30,7 @@ struct StudyModel: Sendable {
         vision = try folder.vision()
         photos = try PhotoEncoder(folder)
         textProjection = try folder.textProjection()
+        vae = try folder.vae()
         guard let inception = try ScoringNetwork(folder, "inception"),
             let identity = try ScoringNetwork(folder, "identity")
         else {
@@ -46,6 +48,13 @@ struct StudyModel: Sendable {
     func conditioningEmbeddings(_ images: [RGBImage]) -> Tensor {
         let processor = CLIPImageProcessor(size: photos.side)
         return photos(.stacked(images.map { processor($0) }))
+    }
+
+    /// What the VAE makes of a photo, at the size that pictures are drawn in.
+    func autoencoded(_ image: RGBImage) -> RGBImage {
+        let side = pictures.unet.config.sampleSize * vae.config.downscale
+        let pixels = image.clipCrop(size: side).tensor(scale: 2, offset: -1)
+        return RGBImage(decoded: vae.decode(vae.encode(pixels).mean))
     }
 
     /// CLIP embeddings of pictures, [N, E].

@@ -1,3 +1,4 @@
+internal import CKernels
 internal import COneDNN
 import Synchronization
 
@@ -83,23 +84,54 @@ public final class ConvolutionFilter: Sendable {
 }
 
 extension Tensor {
-    /// Convolves [N, H, W, C] with `filter` → [N, H', W', out].
-    public func convolved(_ filter: ConvolutionFilter) -> Tensor {
+    /// Convolves [N, H, W, C] with `filter` → [N, H', W', out], and adds what follows a convolution in a residual block.
+    ///
+    /// - Parameters:
+    ///   - perPicture: [N, out], the same for every pixel
+    ///   - residual: [N, H', W', out]
+    public func convolved(_ filter: ConvolutionFilter, perPicture: Tensor? = nil, residual: Tensor? = nil) -> Tensor {
         let (n, h, w, c) = (shape[0], shape[1], shape[2], shape[3])
         let (out, kh, kw) = (filter.shape[0], filter.shape[2], filter.shape[3])
         precondition(filter.shape[1] == c, "a filter \(filter.shape) cannot read \(c) channels of \(shape)")
         let (p, s) = (filter.padding, filter.stride)
         let oh = (h + p.top + p.bottom - kh) / s + 1
         let ow = (w + p.left + p.right - kw) / s + 1
+        precondition(perPicture.map { $0.shape == [n, out] } ?? true, "not [\(n), \(out)] for each picture")
+        precondition(residual.map { $0.shape == [n, oh, ow, out] } ?? true, "not \([n, oh, ow, out]) to be added")
 
         let plan = ConvolutionPlan(
             n: n, c: c, h: h, w: w, out: out, kh: kh, kw: kw, oh: oh, ow: ow, stride: s, padding: p,
             hasBias: filter.bias != nil)
-        let primitive = plan.forward
+        guard filter.trained == nil, plan.winogradIsFaster else {
+            var y = convolvedDirectly(filter, plan)
+            if let perPicture { y = y.addingPerChannel(perPicture) }
+            return residual.map { $0 + y } ?? y
+        }
+        let weight = filter.weight(in: OneDNN.layout(filter.shape, dnnl_Oihw16o))
+        return Tensor(shape: [n, oh, ow, out]) { result in
+            withExtendedLifetime((storage, weight.storage, filter, perPicture?.storage, residual?.storage)) {
+                var args = lk_convolution_args(
+                    y: result.baseAddress, x: pointer, weights: weight.pointer, bias: filter.bias?.pointer,
+                    per_picture: perPicture?.pointer, residual: residual?.pointer, n: n, h: h, w: w, channels: c,
+                    oh: oh, ow: ow, outputs: out, pad_top: p.top, pad_left: p.left)
+                Profile.measure(.convolution, flops: plan.flops) { lk_convolve_3x3(&args) }
+            }
+        }
+        .recorded(self, filter.bias, perPicture, residual) { [x = self] dy, sums in
+            sums.add(plan.gradientByInput(dy, filter), to: x)
+            sums.add(dy.reshaped([1, -1, out]).summedOverTokens(), to: filter.bias)
+            sums.add(dy.reshaped([n, -1, out]).summedOverTokens(), to: perPicture)
+            sums.add(dy, to: residual)
+        }
+    }
 
+    /// By oneDNN, which takes any shape.
+    private func convolvedDirectly(_ filter: ConvolutionFilter, _ plan: ConvolutionPlan) -> Tensor {
+        let out = plan.out
+        let primitive = plan.forward
         let layout = primitive.layout(dnnl_query_weights_md)
         let weight = filter.weight(in: layout)
-        return Tensor(shape: [n, oh, ow, out]) { result in
+        return Tensor(shape: [plan.n, plan.oh, plan.ow, out]) { result in
             guard let result = result.baseAddress else { return }
             var arguments: [(Int32, dnnl_memory_desc_t, UnsafeMutableRawPointer)] = [
                 (DNNL_ARG_SRC, primitive.layout(dnnl_query_src_md), UnsafeMutableRawPointer(pointer)),

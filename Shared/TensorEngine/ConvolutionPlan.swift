@@ -9,6 +9,14 @@ struct ConvolutionPlan: Sendable {
     /// Operations of one pass.
     var flops: Double { 2 * Double(n * oh * ow * out) * Double(c * kh * kw) }
 
+    /// Whether our own Winograd kernel beats oneDNN's direct convolution. It multiplies 36 times for each tile of 4×4
+    /// results, where the sum itself multiplies 144 times, and pays for transforming the filters as for about ten tiles.
+    /// Never by N: a picture's bits must not depend on the batch it is in.
+    var winogradIsFaster: Bool {
+        let tiles = ((oh + 3) / 4) * ((ow + 3) / 4)
+        return kh == 3 && kw == 3 && stride == 1 && c >= 16 && out >= 16 && 4 * (tiles + 10) < oh * ow * 6 / 5
+    }
+
     private var source: dnnl_memory_desc_t { OneDNN.layout([n, c, h, w], dnnl_nhwc) }
     private var destination: dnnl_memory_desc_t { OneDNN.layout([n, out, oh, ow], dnnl_nhwc) }
     private var anyWeights: dnnl_memory_desc_t { OneDNN.layout([out, c, kh, kw], dnnl_format_tag_any) }

@@ -57,6 +57,34 @@ public struct CurriculumSettings: Codable, Sendable, Equatable {
     /// The published table's.
     public init() {}
 
+    /// Those that differ from the defaults, as JSON.
+    /// - Throws: `CheckpointError` naming a key that there is not, or what is wrong with its value
+    public init(overriding json: Data) throws {
+        let standard = try JSONSerialization.jsonObject(with: JSONEncoder().encode(CurriculumSettings()))
+        guard var merged = standard as? [String: Any],
+            let given = try? JSONSerialization.jsonObject(with: json) as? [String: Any]
+        else { throw CheckpointError("the training settings are no JSON object") }
+        for (key, value) in given {
+            guard let old = merged[key] else {
+                throw CheckpointError(
+                    "the training settings have no '\(key)'; choose from \(merged.keys.sorted().joined(separator: ", "))"
+                )
+            }
+            // Tables by stage are merged, stage by stage.
+            guard let table = old as? [String: Any], let own = value as? [String: Any] else {
+                merged[key] = value
+                continue
+            }
+            for stage in own.keys where TrainingStage(rawValue: stage) == nil {
+                throw CheckpointError("the training settings' \(key) name '\(stage)', which is no stage")
+            }
+            merged[key] = table.merging(own) { $1 }
+        }
+        do {
+            self = try JSONDecoder().decode(Self.self, from: JSONSerialization.data(withJSONObject: merged))
+        } catch { throw CheckpointError("the training settings cannot be read: \(error)") }
+    }
+
     /// The optimiser of a stage.
     func optimizer(_ stage: TrainingStage) -> OptimizerSettings {
         var settings = OptimizerSettings(learningRate: learningRate[stage.rawValue] ?? 1e-3)

@@ -10,7 +10,7 @@ import Testing
         ["ImageIO", "TensorEngine", "Contracts", "Telemetry"],
         ["Checkpoint", "Messaging", "Store", "RenderedPeople"],
         ["NeuralNetwork", "ServiceKit"],
-        ["CLIP", "Diffusion", "ImageMetrics"],
+        ["CLIP", "Diffusion", "ImageMetrics", "Faces"],
         ["IPAdapter"],
         ["ModelFolder"],
         ["Training"],
@@ -20,7 +20,7 @@ import Testing
     static let plumbing: Set<String> = ["Contracts", "Telemetry", "Messaging", "Store", "ServiceKit"]
     static let mathematics: Set<String> = [
         "ImageIO", "TensorEngine", "Checkpoint", "NeuralNetwork", "CLIP", "Diffusion", "IPAdapter", "ImageMetrics",
-        "RenderedPeople", "ModelFolder", "Training", "Study", "Goldens",
+        "Faces", "RenderedPeople", "ModelFolder", "Training", "Study", "Goldens",
     ]
     static let rank = Dictionary(
         uniqueKeysWithValues: layers.enumerated().flatMap { row, modules in modules.map { ($0, row) } })

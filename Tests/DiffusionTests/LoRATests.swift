@@ -87,12 +87,31 @@ import Testing
         }
     }
 
-    @Test func theTextEncodersPairsAreCountedAndLeft() throws {
-        let lora = try LoRA(
-            file([
-                "lora_te_text_model_encoder_layers_0_mlp_fc1.lora_down.weight": random([2, 5], 1),
-                "lora_te_text_model_encoder_layers_0_mlp_fc1.lora_up.weight": random([6, 2], 2),
-            ]), for: model())
-        #expect(lora.textEncoderPairs == 1)
+    @Test func eachModelTakesItsOwnPart() throws {
+        let (down, up) = (random([2, 5], 4), random([6, 2], 5))
+        let text = "text_model.encoder.layers.0.self_attn.q_proj"
+        let tower = try file([text + ".weight": random([6, 5], 8)])
+        for (downName, upName) in [
+            (
+                "lora_te_text_model_encoder_layers_0_self_attn_q_proj.lora_down.weight",
+                "lora_te_text_model_encoder_layers_0_self_attn_q_proj.lora_up.weight"
+            ),
+            ("text_encoder.\(text).lora_A.weight", "text_encoder.\(text).lora_B.weight"),
+            ("text_encoder.\(text).lora_linear_layer.down.weight", "text_encoder.\(text).lora_linear_layer.up.weight"),
+            (
+                "text_encoder." + text.replacing("q_proj", with: "to_q_lora.down.weight"),
+                "text_encoder." + text.replacing("q_proj", with: "to_q_lora.up.weight")
+            ),
+        ] {
+            let both = try file([
+                downName: down, upName: up, "unet.\(module).lora_A.weight": down, "unet.\(module).lora_B.weight": up,
+            ])
+            let lora = try LoRA(both, for: tower, part: .textEncoder)
+            let got = try LoRA.applied([(lora, 2)], to: tower).tensor(text + ".weight").scalars
+            let want = (try tower.tensor(text + ".weight") + up.linear(down.transposed()).scaled(by: 2)).scalars
+            #expect(zip(got, want).allSatisfy { abs($0 - $1) < 1e-5 }, "\(downName)")
+            #expect(try !LoRA(both, for: model()).isEmpty)
+            #expect(try LoRA(file([downName: down, upName: up]), for: model()).isEmpty)
+        }
     }
 }

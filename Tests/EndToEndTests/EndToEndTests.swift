@@ -22,6 +22,14 @@ import Testing
             #expect(try await stack.results(again).files.count == 1)
             #expect(try await stack.likeness("jobs", "training", again).contains("no training"))
 
+            // The miniature family is trained by the same queue.
+            let run = try await stack.likeness(
+                "train", "submit", "--name", "tiny", "--until", "clip", "--steps", "vae=2", "--steps", "clip=2",
+                "--pretraining-people", "6", "--rendered-people", "6", "--watch")
+            let id = try #require(run.firstMatch(of: /job ([0-9a-f-]{36}): 2 parts/)).output.1
+            let log = try await stack.likeness("jobs", "training", String(id))
+            #expect(log.contains("vae") && log.contains("clip") && log.contains("2/2"))
+
             // The same request under the same key is the same job.
             let key = ["--method", "ip-adapter", "--steps", "2", "--idempotency-key", "once"]
             let first = try await stack.likeness(["generate", "--person", "Ann Lee", "--prompt", "a person"] + key)
@@ -38,7 +46,7 @@ import Testing
                 .matches(of: /[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}/.ignoresCase()).map { String($0.output.0) }
         }
         let before = try await jobs()
-        #expect(before.count == 3)
+        #expect(before.count == 4)
         func file(_ name: String, _ data: Data) throws -> String {
             let url = stack.folder.appending(path: name)
             try data.write(to: url)

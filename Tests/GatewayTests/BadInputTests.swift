@@ -61,10 +61,24 @@ import Testing
             try expect(404, "Ada", of: await send { $0.person = "Ada\0x" })
             try expect(409, "Bob has no photos", of: await send { $0.person = "Bob" })
             try expect(422, "1000 pictures", "split", of: await send { $0.pictures = 1_001 })
-            let key = String(repeating: "k", count: 201)
+            let missing = "ab/ab" + String(repeating: "0", count: 62) + ".png"
+            try expect(422, "init_image", missing, "POST", of: await send { $0.initImage = missing })
+            let picture = try await gateway.send("POST", "/v1/objects", Pictures.png(9))
+            #expect(picture.status == 201)
+            let key = try picture.decode(ObjectView.self).objectKey
+            try expect(422, "width of 24 pixels", "64 to 1024", of: await send { $0.initImage = key })
+            try expect(422, "mask_image", missing, of: await send { ($0.initImage, $0.maskImage) = (key, missing) })
+            try expect(415, "PNG", of: await gateway.send("POST", "/v1/objects", Data("text".utf8)))
+            try expect(422, "several people", "each", of: await send { $0.person = "Ada and Bob" })
+            try expect(422, "several people", "each", of: await send { $0.person = "Ada, Bob" })
+            try expect(404, "Ada and Eve", of: await send { $0.person = "Ada and Eve" })
+            let two = #"{"person": ["Ada", "Bob"], "methods": ["all"], "prompts": ["a photo"]}"#
+            try expect(422, "several people (Ada, Bob)", of: await gateway.send("POST", "/v1/jobs", Data(two.utf8)))
+            let long201 = String(repeating: "k", count: 201)
             let request = GenerateRequest(person: "Ada", methods: ["ip-adapter"], prompts: ["a photo"])
             try expect(
-                400, "Idempotency-Key", of: await gateway.post("/v1/jobs", request, headers: ["Idempotency-Key": key]))
+                400, "Idempotency-Key",
+                of: await gateway.post("/v1/jobs", request, headers: ["Idempotency-Key": long201]))
             func raw(_ text: String) async throws -> RunningGateway.Answer {
                 try await gateway.send("POST", "/v1/jobs", Data(text.utf8))
             }
@@ -77,6 +91,9 @@ import Testing
             #expect(try await gateway.count("tasks") == tasks)
             #expect(try await gateway.get("/v1/jobs", as: [JobView].self).isEmpty)
             #expect(try await send { _ in }.status == 202)
+            let changed = try await send { ($0.initImage, $0.width, $0.height) = (key, 64, 72) }
+            #expect(changed.status == 202)
+            #expect(try changed.decode(JobView.self).request.initImage == key)
         }
     }
 

@@ -20,7 +20,7 @@ import gateway
             tasks.compactMap { if case .encodePhoto(let photo) = $0.payload { photo } else { nil } }
         }
         var encodedPrompts: [UUID] {
-            tasks.compactMap { if case .encodePrompt(let prompt) = $0.payload { prompt } else { nil } }
+            tasks.compactMap { if case .encodePrompt(let prompt, _) = $0.payload { prompt } else { nil } }
         }
         var pictures: [TaskPayload.Picture] {
             tasks.compactMap { if case .denoise(let picture) = $0.payload { picture } else { nil } }
@@ -33,7 +33,7 @@ import gateway
         }
         /// The task that encodes a prompt.
         func encoder(of prompt: UUID) -> UUID? {
-            tasks.first { if case .encodePrompt(prompt) = $0.payload { true } else { false } }?.id
+            tasks.first { if case .encodePrompt(prompt, _) = $0.payload { true } else { false } }?.id
         }
         /// The photos that these tasks encode.
         func photos(encodedBy ids: [UUID]) -> [UUID] {
@@ -58,7 +58,7 @@ import gateway
         let subjectPrompts = order.prompts.map { _ in UUID() }
         let planner = JobPlanner(
             order: order, photos: photos, prompts: prompts, subjectPrompts: subjectPrompts, negativePrompt: negative)
-        let (tasks, notices) = try planner.plan(person: "Ada")
+        let (tasks, notices) = try planner.plan(person: "Ada", id: UUID())
         return Plan(
             tasks: tasks, notices: notices, photos: photos, prompts: prompts, subjectPrompts: subjectPrompts,
             negative: negative)
@@ -145,6 +145,27 @@ import gateway
             }
         }
         #expect(plan.aggregations.allSatisfy { $0.seed == .max - 1 })
+    }
+
+    @Test func everyTaskIsToldWhatItNeeds() throws {
+        let plan = try plan(photos: 3, methods: ["ip-adapter-max", "ip-adapter-avg"], negative: "no") {
+            ($0.seeds, $0.photoWeights, $0.clipSkip) = ([9, 3], [1, 2], 1)
+            ($0.loras, $0.ipAdapterEnd) = ([LoRAUse(name: "a", weight: 0.5)], 0.5)
+        }
+        let reading = PromptReading(clipSkip: 1, loras: [LoRAUse(name: "a", weight: 0.5)])
+        for case .encodePrompt(let prompt, let how) in plan.tasks.map(\.payload) {
+            #expect(how == (prompt == plan.negative ? PromptReading(loras: reading.loras) : reading))
+        }
+        // A prompt that is also the negative one is then read in two ways.
+        #expect(
+            try self.plan(photos: 2, prompts: ["a"], methods: ["ip-adapter"], negative: "a") { $0.clipSkip = 1 }
+                .encodedPrompts.count == 2)
+        #expect(plan.aggregations.allSatisfy { $0.weights == [1, 2] && $0.embeddings.count == 2 })
+        #expect(plan.pictures.map(\.seed) == [9, 3, 9, 3, 9, 3, 9, 3])
+        #expect(plan.pictures.allSatisfy { $0.reading == reading && $0.sampling.ipAdapterEnd == 0.5 })
+        #expect(plan.pictures.allSatisfy { $0.caption?.negativePrompt == "no" && $0.caption?.photoWeights == [1, 2] })
+        let silent = try self.plan(photos: 2) { $0.embedParameters = false }
+        #expect(silent.pictures.allSatisfy { $0.caption == nil && $0.reading == nil })
     }
 
     @Test func aNegativePromptThatIsAlsoAPromptIsEncodedOnce() throws {

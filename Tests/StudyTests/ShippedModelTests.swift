@@ -50,6 +50,7 @@ import Training
             model: Self.model, people: FaceDataset.load(people).people, settings,
             work: work.appendingPathComponent("work"))
         let outcome = try study.run(say: { _ in }, onPicture: { _, _ in })
+        #expect(outcome.methods.contains(.photos) && outcome.methods.contains(.unseenPhoto))
         // Max pooling is drawn but not asked for more: it is not clearly above strangers (README).
         let resembling: [StudyMethod] = [.ipAdapter, .ipAdapterAvg, .selfAttention]
         let strangers = outcome.otherPeople.reduce(0, +) / Double(outcome.otherPeople.count)

@@ -56,6 +56,9 @@ import Testing
     @Test func frozenConvolution() {
         let filter = ConvolutionFilter(weight: random([8, 4, 3, 3], 50), bias: random([8], 51), padding: .init(1))
         check([[2, 5, 5, 4]]) { $0[0].convolved(filter) }
+        // Large enough for Winograd's kernel, with what it adds.
+        let wide = ConvolutionFilter(weight: random([18, 17, 3, 3], 50), bias: random([18], 51), padding: .init(1))
+        check([[2, 9, 8, 17], [2, 18], [2, 9, 8, 18]]) { $0[0].convolved(wide, perPicture: $0[1], residual: $0[2]) }
     }
 
     @Test func linear() {

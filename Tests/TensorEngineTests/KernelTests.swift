@@ -40,6 +40,63 @@ import Testing
         }
     }
 
+    /// Sizes that Winograd's kernel takes: whole and cut tiles, channels that fill no vector, several blocks of channels
+    /// and stretches of depth; with everything that it adds to its result.
+    @Test(arguments: [
+        (2, 8, 8, 16, 16, 1), (1, 13, 18, 50, 40, 1), (2, 9, 11, 33, 100, 1), (1, 12, 16, 300, 176, 1),
+        (1, 11, 17, 17, 19, 0), (3, 15, 8, 20, 31, 2),
+    ])
+    func winograd(n: Int, h: Int, w: Int, cin: Int, cout: Int, padding: Int) {
+        let x = random([n, h, w, cin], 1)
+        let weight = random([cout, cin, 3, 3], 2).scaled(by: 1 / Float(9 * cin).squareRoot())
+        let bias = random([cout], 3)
+        let perPicture = random([n, cout], 4)
+        let (oh, ow) = (h + 2 * padding - 2, w + 2 * padding - 2)
+        let residual = random([n, oh, ow, cout], 5)
+        let filter = ConvolutionFilter(weight: weight, bias: bias, padding: .init(padding))
+        let (xs, ws) = (x.scalars, weight.scalars)
+        var plain: [Float] = []
+        for i in 0..<n {
+            for pixel in 0..<oh * ow {
+                for o in 0..<cout {
+                    var sum = 0.0
+                    for tap in 0..<9 {
+                        let (iy, ix) = (pixel / ow + tap / 3 - padding, pixel % ow + tap % 3 - padding)
+                        guard iy >= 0, iy < h, ix >= 0, ix < w else { continue }
+                        for c in 0..<cin {
+                            sum += Double(xs[((i * h + iy) * w + ix) * cin + c]) * Double(ws[(o * cin + c) * 9 + tap])
+                        }
+                    }
+                    plain.append(Float(sum))
+                }
+            }
+        }
+        let convolution = Tensor(plain, shape: [n, oh, ow, cout])
+        let withBias = convolution.addingPerChannel(.stacked(Array(repeating: bias.reshaped([1, cout]), count: n)))
+        expectClose(x.convolved(filter).scalars, withBias.scalars, 2e-5)
+        expectClose(
+            x.convolved(filter, perPicture: perPicture, residual: residual).scalars,
+            (withBias.addingPerChannel(perPicture) + residual).scalars, 2e-5)
+        let bare = ConvolutionFilter(weight: weight, bias: nil, padding: .init(padding))
+        expectClose(x.convolved(bare).scalars, plain, 2e-5)
+        // A picture's bits do not depend on the batch it is in.
+        #expect(x[0..<1].convolved(filter).scalars == x.convolved(filter)[0..<1].scalars)
+    }
+
+    @Test func convolutionAddsTheSameWhicheverWayItIsComputed() {
+        // Too small for Winograd's kernel, and of stride 2.
+        for (side, stride) in [(3, 1), (8, 2)] {
+            let x = random([2, side, side, 16], 1)
+            let filter = ConvolutionFilter(
+                weight: random([16, 16, 3, 3], 2), bias: random([16], 3), stride: stride, padding: .init(1))
+            let (perPicture, plain) = (random([2, 16], 4), x.convolved(filter))
+            let residual = random(plain.shape, 5)
+            expectClose(
+                x.convolved(filter, perPicture: perPicture, residual: residual).scalars,
+                (plain.addingPerChannel(perPicture) + residual).scalars, 1e-6)
+        }
+    }
+
     @Test func convolutionMayPadOneSideOnly() {
         let x = random([1, 4, 4, 2], 1)
         let weight = random([3, 2, 3, 3], 2)

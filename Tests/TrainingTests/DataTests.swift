@@ -87,3 +87,24 @@ import Training
         #expect(settings.rate(100, of: 100) < 0.01)
     }
 }
+
+@Suite struct CurriculumSettingsTests {
+    @Test func onlyWhatDiffersIsGiven() throws {
+        let json = Data(#"{"people": 900, "steps": {"self-attention": 12}}"#.utf8)
+        var expected = CurriculumSettings()
+        expected.people = 900
+        expected.steps["self-attention"] = 12
+        #expect(try CurriculumSettings(overriding: json) == expected)
+    }
+
+    @Test(arguments: [
+        (#"{"persons": 3}"#, "'persons'"), (#"{"steps": {"gan": 3}}"#, "'gan'"), ("[]", "no JSON object"),
+        (#"{"people": "many"}"#, "cannot be read"),
+    ])
+    func whatCannotBeReadIsNamed(_ json: String, _ words: String) {
+        do {
+            _ = try CurriculumSettings(overriding: Data(json.utf8))
+            Issue.record("accepted \(json)")
+        } catch { #expect("\(error)".contains(words)) }
+    }
+}

@@ -18,6 +18,8 @@ public struct HeunScheduler: Scheduler {
     public var sigmas: [Float]? { perCall }
     /// About 14.6 with Stable Diffusion's schedule.
     public let initNoiseSigma: Float
+    /// 2.
+    public let callsPerStep = 2
     private let levels: SigmaSchedule
     private let perCall: [Float]
     private let clipRange: Double?

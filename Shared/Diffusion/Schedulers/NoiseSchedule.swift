@@ -28,7 +28,14 @@ struct NoiseSchedule: Sendable {
     ) throws {
         let count = config.trainedBetas?.count ?? config.numTrainTimesteps ?? 1000
         guard count > 0, count <= 1_000_000 else {
-            throw SchedulerError("num_train_timesteps is \(count); it must be at least 1 (Stable Diffusion uses 1000)")
+            throw SchedulerError(
+                "scheduler_config.json: num_train_timesteps is \(count); it must be 1 to 1000000 (Stable Diffusion "
+                    + "uses 1000)")
+        }
+        guard (0..<count).contains(config.stepsOffset ?? 0) else {
+            throw SchedulerError(
+                "scheduler_config.json: steps_offset is \(config.stepsOffset ?? 0); it must be 0 to \(count - 1) (Stable "
+                    + "Diffusion uses 1)")
         }
         betas = try Self.betas(config, count: count, defaults: defaults)
         guard betas.allSatisfy({ $0 > 0 && $0 < 1 }) else {
@@ -45,7 +52,8 @@ struct NoiseSchedule: Sendable {
         try unsupported(config.thresholding == true, "thresholding true", use: "false (it is not for latents)")
         let name = config.predictionType ?? "epsilon"
         guard let prediction = Prediction(rawValue: name) else {
-            throw SchedulerError("prediction_type \(name) is unknown; use epsilon, sample or v_prediction")
+            throw SchedulerError(
+                "scheduler_config.json: prediction_type \(name) is unknown; use epsilon, sample or v_prediction")
         }
         self.prediction = prediction
     }
@@ -69,7 +77,8 @@ struct NoiseSchedule: Sendable {
             }
         default:
             throw SchedulerError(
-                "beta_schedule \(schedule) is unknown; use linear, scaled_linear or squaredcos_cap_v2")
+                "scheduler_config.json: beta_schedule \(schedule) is unknown; use linear, scaled_linear or squaredcos_cap_v2"
+            )
         }
     }
 
@@ -104,7 +113,8 @@ struct NoiseSchedule: Sendable {
     func check(steps: Int) throws {
         guard steps >= 1, steps <= count else {
             throw SchedulerError(
-                "\(steps) steps: ask for 1 to \(count), the number of steps that the model was trained with")
+                "\(steps) steps: ask for 1 to \(count), the number of steps that the model was trained with "
+                    + "(num_train_timesteps in scheduler_config.json)")
         }
     }
 
@@ -126,7 +136,8 @@ struct NoiseSchedule: Sendable {
             let ratio = Double(count) / Double(steps)
             return (0..<steps).map { Int((Double(count) - Double($0) * ratio).rounded(.toNearestOrEven)) - 1 }
         default:
-            throw SchedulerError("timestep_spacing \(spacing) is unknown; use leading, linspace or trailing")
+            throw SchedulerError(
+                "scheduler_config.json: timestep_spacing \(spacing) is unknown; use leading, linspace or trailing")
         }
     }
 }

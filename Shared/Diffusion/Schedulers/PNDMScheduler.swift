@@ -11,7 +11,9 @@
 /// | rungeKuttaCalls | | calls of the Runge-Kutta start (PRK, eq. 13), none with `skip_prk_steps` |
 ///
 /// Matches diffusers `PNDMScheduler`: with `skip_prk_steps` the start is a second-order pair (n steps are n + 1 calls),
-/// without it twelve calls of Runge-Kutta. Limitations: epsilon and v-prediction only.
+/// without it twelve calls of Runge-Kutta. A run that starts later (image-to-image) counts its calls from there, as
+/// diffusers does: its second call goes over the first step again, whose time is then not given twice. Limitations:
+/// epsilon and v-prediction only.
 public struct PNDMScheduler: Scheduler {
     /// See `Scheduler`; some times come twice or more.
     public let timesteps: [Double]
@@ -23,6 +25,8 @@ public struct PNDMScheduler: Scheduler {
     private let stride: Int
     private let finalAlphaBar: Double
     private var history: [[Float]] = []
+    /// The first call of this run; image-to-image starts later than 0.
+    private var begin: Int?
     /// Runge-Kutta's weighted sum of estimates so far.
     private var sum: [Float] = []
     /// Where the step that is under way started.
@@ -63,8 +67,11 @@ public struct PNDMScheduler: Scheduler {
     public mutating func step(
         modelOutput: [Float], sample: [Float], at index: Int, noise: () -> [Float]
     ) -> [Float] {
-        index < rungeKuttaCalls
-            ? rungeKutta(modelOutput, sample, index) : multistep(modelOutput, sample, index - rungeKuttaCalls, index)
+        let first = begin ?? index
+        begin = first
+        return index < rungeKuttaCalls
+            ? rungeKutta(modelOutput, sample, index)
+            : multistep(modelOutput, sample, index - max(first, rungeKuttaCalls), index)
     }
 
     private mutating func rungeKutta(_ output: [Float], _ sample: [Float], _ index: Int) -> [Float] {

@@ -19,10 +19,13 @@ public protocol Scheduler: Sendable {
     /// Noise levels σ = √((1 − ᾱ) / ᾱ), one for each call and the final one; nil for samplers that work on ᾱ alone.
     var sigmas: [Float]? { get }
 
+    /// Calls that one step takes, but for the last: 2 for Heun's, else 1 (diffusers' `order`).
+    var callsPerStep: Int { get }
+
     /// What the model is to see for a sample at call `index`.
     func scaleModelInput(_ sample: [Float], at index: Int) -> [Float]
 
-    /// One call's update. Calls must come in the order of `timesteps`, each once.
+    /// One call's update. Calls must come in the order of `timesteps`, each once; image-to-image leaves the first ones out.
     /// - Parameters:
     ///   - modelOutput: the model's output (after guidance), as many numbers as `sample`.
     ///   - sample: the current sample, unscaled.
@@ -36,6 +39,9 @@ public protocol Scheduler: Sendable {
     /// The sample that forward diffusion reaches at `timestep`, as image-to-image and training need it.
     /// `timestep` is a training step, 0 ..< num_train_timesteps, or an entry of `timesteps`.
     func addNoise(original: [Float], noise: [Float], timestep: Double) -> [Float]
+
+    /// The sample that forward diffusion reaches at call `index`: `addNoise` at its time, where two calls may share one.
+    func addNoise(original: [Float], noise: [Float], at index: Int) -> [Float]
 }
 
 extension Scheduler {
@@ -44,6 +50,14 @@ extension Scheduler {
 
     /// No sigmas.
     public var sigmas: [Float]? { nil }
+
+    /// One.
+    public var callsPerStep: Int { 1 }
+
+    /// At the call's time.
+    public func addNoise(original: [Float], noise: [Float], at index: Int) -> [Float] {
+        addNoise(original: original, noise: noise, timestep: timesteps[index])
+    }
 }
 
 /// Σ aᵢ·xᵢ, elementwise, summed in double precision: the one operation all samplers are made of.

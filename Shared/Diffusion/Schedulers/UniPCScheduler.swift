@@ -156,4 +156,10 @@ public struct UniPCScheduler: Scheduler {
         let (alpha, sigma) = SigmaSchedule.alphaAndSigma(levels.sigma(at: timestep))
         return combine((alpha, original), (sigma, noise))
     }
+
+    /// By the call's own σ: rounded times may be equal where σ are not.
+    public func addNoise(original: [Float], noise: [Float], at index: Int) -> [Float] {
+        let (alpha, sigma) = SigmaSchedule.alphaAndSigma(Double(levels.sigmas[index]))
+        return combine((alpha, original), (sigma, noise))
+    }
 }

@@ -44,7 +44,8 @@ public struct ComparisonReport: Sendable {
 
     private var cells: [[String]] {
         func best(_ value: (StudyOutcome.Row) -> Double, _ sign: Double) -> Double {
-            rows.filter { $0.method != .textOnly }.map { sign * value($0) }.filter(\.isFinite).max() ?? .nan
+            rows.filter { $0.method != .textOnly && !$0.method.isBound }.map { sign * value($0) }.filter(\.isFinite)
+                .max() ?? .nan
         }
         let top = (
             best(\.inceptionScore.value, 1), best(\.distance.value, -1), best(\.identity.value, 1),
@@ -177,6 +178,9 @@ extension StudyMethod {
     /// As in the paper's table.
     var title: String {
         switch self {
+        case .photos: "Bound: other photos of them"
+        case .autoencodedPhotos: "Bound: these through the VAE"
+        case .unseenPhoto: "Bound: IP-Adapter, the unseen photo"
         case .textOnly: "Text alone"
         case .dreamBooth: "DreamBooth"
         case .dreamBoothLoRA: "DreamBooth-LoRA"

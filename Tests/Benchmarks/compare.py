@@ -1,0 +1,189 @@
+"""Stable Diffusion 1.5's parts on this CPU: Likeness, PyTorch and OpenVINO, taking turns in one run.
+
+    python3 -m venv /tmp/venv && /tmp/venv/bin/pip install torch diffusers transformers openvino
+    swift build -c release --product likeness
+    /tmp/venv/bin/python Tests/Benchmarks/compare.py [--rounds 3] [--parts unet vae clip-image clip-text] [--json FILE]
+
+Optional: nothing else needs Python. Real sizes, random weights, the same shapes: a step of the UNet at 512x512 with two
+rows, the VAE's decoder to 512x512, CLIP ViT-H/14 on one photo, SD 1.5's text tower on two prompts. A turn is a process of
+its own: one pass that is not counted, then `--repeats` that are; the median of a turn's passes counts, and the table shows
+the median of the turns, their range, and how many times Likeness' time that is. Everything is float32 except "OpenVINO bf16",
+which asks for bf16; on a CPU without avx512_bf16 or AMX OpenVINO computes in f32 all the same, and the table says so.
+"""
+import argparse
+import json
+import os
+import resource
+import statistics
+import subprocess
+import sys
+import time
+
+PARTS = ["unet", "vae", "clip-image", "clip-text"]
+
+
+def part(name):
+    """A torch module with plain tensor inputs, and those inputs."""
+    import torch
+
+    torch.manual_seed(0)
+    if name == "unet":
+        from diffusers import UNet2DConditionModel
+
+        unet = UNet2DConditionModel(
+            sample_size=64, in_channels=4, out_channels=4, layers_per_block=2,
+            block_out_channels=(320, 640, 1280, 1280),
+            down_block_types=("CrossAttnDownBlock2D",) * 3 + ("DownBlock2D",),
+            up_block_types=("UpBlock2D",) + ("CrossAttnUpBlock2D",) * 3, cross_attention_dim=768, attention_head_dim=8)
+
+        class Step(torch.nn.Module):
+            def __init__(self):
+                super().__init__()
+                self.unet = unet
+
+            def forward(self, latent, t, text):
+                return self.unet(latent, t, text, return_dict=False)[0]
+
+        return Step().eval(), (torch.randn(2, 4, 64, 64), torch.tensor(500.0), torch.randn(2, 77, 768))
+    if name == "vae":
+        from diffusers import AutoencoderKL
+
+        vae = AutoencoderKL(
+            in_channels=3, out_channels=3, block_out_channels=(128, 256, 512, 512), layers_per_block=2,
+            down_block_types=("DownEncoderBlock2D",) * 4, up_block_types=("UpDecoderBlock2D",) * 4,
+            latent_channels=4, norm_num_groups=32)
+
+        class Decode(torch.nn.Module):
+            def __init__(self):
+                super().__init__()
+                self.vae = vae
+
+            def forward(self, latent):
+                return self.vae.decode(latent, return_dict=False)[0]
+
+        return Decode().eval(), (torch.randn(1, 4, 64, 64),)
+    import transformers
+
+    if name == "clip-image":
+        config = transformers.CLIPVisionConfig(
+            hidden_size=1280, intermediate_size=5120, projection_dim=1024, num_hidden_layers=32,
+            num_attention_heads=16, patch_size=14, hidden_act="gelu")
+        tower = transformers.CLIPVisionModelWithProjection(config)
+
+        class Embed(torch.nn.Module):
+            def __init__(self):
+                super().__init__()
+                self.tower = tower
+
+            def forward(self, pixels):
+                return self.tower(pixels).image_embeds
+
+        return Embed().eval(), (torch.randn(1, 3, 224, 224),)
+    config = transformers.CLIPTextConfig(
+        hidden_size=768, intermediate_size=3072, num_hidden_layers=12, num_attention_heads=12)
+    tower = transformers.CLIPTextModel(config)
+
+    class Read(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.tower = tower
+
+        def forward(self, tokens):
+            return self.tower(tokens).last_hidden_state
+
+    return Read().eval(), (torch.randint(0, 49000, (2, 77)),)
+
+
+def timed(run, repeats):
+    run()
+    seconds = []
+    for _ in range(repeats):
+        start = time.perf_counter()
+        run()
+        seconds.append(time.perf_counter() - start)
+    return statistics.median(seconds)
+
+
+def turn(engine, name, repeats):
+    import torch
+
+    torch.set_num_threads(len(os.sched_getaffinity(0)))
+    module, inputs = part(name)
+    note = ""
+    with torch.inference_mode():
+        if engine == "PyTorch f32":
+            seconds = timed(lambda: module(*inputs), repeats)
+        else:
+            import openvino as ov
+
+            model = ov.convert_model(module, example_input=inputs)
+            del module
+            hint = "bf16" if engine.endswith("bf16") else "f32"
+            core = ov.Core()
+            compiled = core.compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": hint})
+            got = compiled.get_property("INFERENCE_PRECISION_HINT")
+            note = str(got.to_string() if hasattr(got, "to_string") else got)
+            if hint == "bf16" and "BF16" not in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
+                note = "computed in f32: this CPU has no bf16"
+            arrays = [tensor.numpy() for tensor in inputs]
+            seconds = timed(lambda: compiled(arrays), repeats)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9
+    print(json.dumps({"seconds": seconds, "peakMemoryGB": peak, "note": note}))
+
+
+def likeness_turn(likeness, name, repeats):
+    answer = subprocess.run(
+        [likeness, "bench", name, "--json", "--repeats", str(repeats)], check=True, capture_output=True, text=True)
+    return json.loads(answer.stdout)[0]
+
+
+def other_turn(engine, name, repeats):
+    answer = subprocess.run(
+        [sys.executable, __file__, "--turn", engine, name, "--repeats", str(repeats)], capture_output=True, text=True)
+    if answer.returncode != 0:
+        raise SystemExit(f"{engine}, {name}: {answer.stderr.strip()[-800:]}")
+    return json.loads(answer.stdout.strip().splitlines()[-1])
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--likeness", default=".build/release/likeness")
+    parser.add_argument("--engines", nargs="+", default=["PyTorch f32", "OpenVINO f32", "OpenVINO bf16"])
+    parser.add_argument("--parts", nargs="+", default=PARTS, choices=PARTS)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--repeats", type=int, default=2)
+    parser.add_argument("--json", help="also write all turns to this file")
+    parser.add_argument("--turn", nargs=2, help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.turn:
+        return turn(*options.turn, options.repeats)
+
+    turns = {}
+    for name in options.parts:
+        for number in range(options.rounds):
+            for engine in ["Likeness f32"] + options.engines:
+                result = (
+                    likeness_turn(options.likeness, name, options.repeats) if engine == "Likeness f32"
+                    else other_turn(engine, name, options.repeats))
+                turns.setdefault((name, engine), []).append(result)
+                load = os.getloadavg()[0]
+                print(f"{name} round {number + 1} {engine}: {result['seconds']:.3f} s (load {load:.1f})", file=sys.stderr)
+    if options.json:
+        with open(options.json, "w") as file:
+            json.dump([{"part": p, "engine": e, "turns": t} for (p, e), t in turns.items()], file, indent=1)
+
+    print("| part | engine | s | range | times Likeness | peak memory, GB | |")
+    print("|---|---|---|---|---|---|---|")
+    for (name, engine), results in turns.items():
+        seconds = [result["seconds"] for result in results]
+        ours = [result["seconds"] for result in turns[name, "Likeness f32"]]
+        # Ratio of neighbours in time, so that what slows the machine for a while slows both.
+        ratio = statistics.median(theirs / own for theirs, own in zip(seconds, ours))
+        memory = max(result["peakMemoryGB"] for result in results)
+        print(
+            f"| {name} | {engine} | {statistics.median(seconds):.2f} | {min(seconds):.2f} … {max(seconds):.2f} "
+            f"| {ratio:.2f} | {memory:.1f} | {results[0].get('note', '')} |")
+
+
+if __name__ == "__main__":
+    main()
