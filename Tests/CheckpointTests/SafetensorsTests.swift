@@ -107,14 +107,15 @@ import Testing
 
     /// A convolution lets go of the mapped pages that it has packed; whoever reads them later finds the same numbers.
     @Test(arguments: [true, false]) func packedWeightsCanStillBeRead(_ isMapped: Bool) throws {
-        let numbers = (0..<64 * 64 * 9).map { Float($0 % 101) * 0.01 - 0.5 }
+        let numbers: [Float] = (0..<36_864).map { (i: Int) -> Float in Float(i % 101) * 0.01 - 0.5 }
         let data = try SafetensorsWriter.data(["w": Tensor(numbers, shape: [64, 64, 3, 3])])
         let url = FileManager.default.temporaryDirectory.appendingPathComponent("packed-\(UUID().uuidString)")
         try data.write(to: url)
         defer { try? FileManager.default.removeItem(at: url) }
         let file = try isMapped ? SafetensorsFile(url) : SafetensorsFile(data, name: "packed")
         let weight = try file.tensor("w")
-        let x = Tensor((0..<16 * 16 * 64).map { Float($0 % 17) * 0.1 }, shape: [1, 16, 16, 64])
+        let levels: [Float] = (0..<16_384).map { (i: Int) -> Float in Float(i % 17) * 0.1 }
+        let x = Tensor(levels, shape: [1, 16, 16, 64])
         let filter = ConvolutionFilter(weight: weight, bias: nil, padding: .init(1))
         let first = x.convolved(filter).scalars
         #expect(weight.scalars == numbers)
