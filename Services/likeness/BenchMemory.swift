@@ -80,7 +80,7 @@ extension BenchCommand {
             line("second", stage, two)
             print(
                 String(
-                    format: "together %.0f MB; the second adds %.0f MB, and shares %.0f MB of mapped weights",
+                    format: "together %.0f MB; the second adds %.0f MB, and shares %.0f MB of mapped files",
                     one.proportional + two.proportional, two.own, two.shared))
         }
 

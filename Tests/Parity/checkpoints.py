@@ -161,8 +161,13 @@ LAYOUTS = ("f32", "fp16", "bf16", "sharded", "bin", "single", "single-fp16", "ck
 
 
 def write_models(folder, layout, tiny, bpe, scheduler=None):
-    """Writes UNet, VAE and text tower in a layout. Returns what `--models` takes."""
+    """Writes UNet, VAE and text tower in a layout, unless they are there. Returns what `--models` takes."""
+    path = {"ckpt": "model.ckpt", "single": "model.safetensors", "single-fp16": "model.safetensors"}.get(layout)
+    path = os.path.join(folder, path) if path else folder
+    complete = os.path.join(folder, "complete")
     small_parts(folder, tiny, bpe, scheduler)
+    if os.path.exists(complete):
+        return path
     parts = {"unet": unet_module(tiny), "vae": vae_module(tiny), "text_encoder": text_module(tiny)}
     for name, module in parts.items():
         if name == "text_encoder":
@@ -173,11 +178,11 @@ def write_models(folder, layout, tiny, bpe, scheduler=None):
         state = original_names(*(m.state_dict() for m in parts.values()))
         if layout == "single-fp16":
             state = {k: v.half() if v.is_floating_point() else v for k, v in state.items()}
-        path = os.path.join(folder, "model.ckpt" if layout == "ckpt" else "model.safetensors")
         if layout == "ckpt":
             save_checkpoint(state, path)
         else:
             save_file(state, path)
+        write_json(None, complete)
         return path
     for name, module in parts.items():
         home = os.path.join(folder, name)
@@ -197,7 +202,8 @@ def write_models(folder, layout, tiny, bpe, scheduler=None):
             state = with_prefix(state) if name == "text_encoder" and layout != "bf16" else state
             save_file({k: v.to(kind).contiguous() for k, v in state.items()},
                       os.path.join(home, base + (".fp16" if layout == "fp16" else "") + ".safetensors"))
-    return folder
+    write_json(None, complete)
+    return path
 
 
 def save_checkpoint(state, path):
@@ -276,7 +282,7 @@ def write_adapters(folder, tiny, kinds, ending, vision=True):
     attention = self_attention(tiny)
     save_file(attention.state_dict(), os.path.join(folder, "self_attention.safetensors"),
               metadata={"heads": str(attention.attn.num_heads)})
-    if vision:
+    if vision and not os.path.exists(os.path.join(folder, "image_encoder")):
         vision_module(tiny).save_pretrained(os.path.join(folder, "image_encoder"))
 
 

@@ -202,8 +202,8 @@ def routes(args, report, likeness, photos):
     adapters = os.path.join(work, "IP-Adapter", "models")
     checkpoints.write_adapters(adapters, args.tiny, ["ip-adapter_sd15"], "safetensors")
     adapter = os.path.join(adapters, "ip-adapter_sd15.safetensors")
-    side = 16 if args.tiny else 32
-    sides = {"ip-adapter-self-attention": 16 if args.tiny else 64}
+    side = args.side // 8
+    sides = {"ip-adapter-self-attention": args.large // 8}
     scheduler = "dpmpp_2m"
 
     reference = Reference(models, scheduler)
@@ -251,7 +251,7 @@ def routes(args, report, likeness, photos):
 def layouts(args, report, likeness, photos, models, adapters):
     """Every layout: the same bits as from the first, which is compared with diffusers."""
     adapter = os.path.join(adapters, "ip-adapter_sd15.safetensors")
-    noise, steps = start_noise(16 if args.tiny else 32), args.steps if args.tiny else 2
+    noise, steps = start_noise(args.side // 8), args.steps if args.tiny else 2
     reference = Reference(models)
     reference.load_adapter(adapters, "ip-adapter_sd15.safetensors")
     want = reference.draw(noise, steps, reference.embeddings(photos[:1]))
@@ -275,7 +275,7 @@ def layouts(args, report, likeness, photos, models, adapters):
 
 def adapter_kinds(args, report, likeness, photos, models, adapters):
     """Every kind of adapter, in h94's two formats and under diffusers' names."""
-    noise, steps = start_noise(16 if args.tiny else 32), args.steps if args.tiny else 2
+    noise, steps = start_noise(args.side // 8), args.steps if args.tiny else 2
     reference = Reference(models)
     for kind in checkpoints.ADAPTERS:
         checkpoints.write_adapters(adapters, args.tiny, [kind], "safetensors", vision=False)
@@ -297,7 +297,7 @@ def adapter_kinds(args, report, likeness, photos, models, adapters):
 def samplers(args, report, likeness, models, adapters):
     """Deterministic samplers by name, and from scheduler_config.json."""
     adapter = os.path.join(adapters, "ip-adapter_sd15.safetensors")
-    noise = start_noise(16)
+    noise = start_noise(args.side // 8)
     for name in SAMPLERS:
         want = Reference(models, name).draw(noise, args.steps)
         report.compare(f"sampler {name}", want, likeness.draw(models, adapter, noise, args.steps, scheduler=name))
@@ -315,9 +315,13 @@ def main():
     parser.add_argument("--work", default="/tmp/likeness-parity")
     parser.add_argument("--tiny", action="store_true")
     parser.add_argument("--steps", type=int, default=10)
+    parser.add_argument("--side", type=int, help="pixels; 256, or 128 with --tiny")
+    parser.add_argument("--large", type=int, help="pixels of the route with self-attention; 512, or 128 with --tiny")
     parser.add_argument("--only", default="routes,layouts,adapters,samplers", help="parts to run, with commas")
-    parser.add_argument("--keep", action="store_true", help="keep every layout's files")
+    parser.add_argument("--keep", action="store_true", help="keep the files; those of the first layout serve the next run")
     args = parser.parse_args()
+    args.side = args.side or (128 if args.tiny else 256)
+    args.large = args.large or (128 if args.tiny else 512)
     args.work = os.path.join(os.path.abspath(args.work), "tiny" if args.tiny else "full")
     os.makedirs(args.work, exist_ok=True)
     parts = args.only.split(",")
