@@ -101,10 +101,13 @@ public struct PipelineFolder: Sendable {
     public func unet() throws -> UNet2DConditionModel {
         let (source, config) = (try unetSource(), try unetConfig())
         let inputs = source.shape(of: "conv_in.weight")?.dropFirst().first ?? config.inChannels
-        guard config.inChannels == config.outChannels, inputs == config.inChannels else {
+        let known = [config.outChannels, 2 * config.outChannels + 1]
+        guard inputs == config.inChannels, known.contains(inputs) else {
             throw CheckpointError(
-                "\(source.description): this UNet reads \(inputs) channels, as models made for inpainting, depth or "
-                    + "editing do; use an ordinary Stable Diffusion 1.x model, which reads \(config.outChannels)")
+                "\(source.description): this UNet reads \(inputs) channels and its configuration says "
+                    + "\(config.inChannels); use a Stable Diffusion 1.x model, which reads \(known[0]), or its inpainting "
+                    + "model in diffusers' layout, which reads \(known[1]). Models for depth or editing are not supported"
+            )
         }
         let weights = Weights(source)
         let model = try UNet2DConditionModel(weights, config)
