@@ -100,7 +100,7 @@ import Testing
         #expect(try PipelineFolder(url).text()([[1, 2, 3]]).lastHiddenState.scalars == want)
     }
 
-    @Test func aModelForInpaintingIsRefusedByItsChannels() throws {
+    @Test func aConfigurationThatDoesNotFitItsWeightsIsRefused() throws {
         defer { try? FileManager.default.removeItem(at: url) }
         try Miniature.write(to: url)
         let file = url.appendingPathComponent("unet/config.json")
