@@ -157,7 +157,7 @@ extension ModelCommand {
             guard let noise else { return nil }
             let file = try CheckpointFile.open(URL(fileURLWithPath: noise))
             let latents = try file.tensor("latents")
-            let channels = pipeline.unet.config.inChannels
+            let channels = pipeline.unet.config.outChannels
             guard latents.shape.count == 4, latents.shape[0] == 1, latents.shape[1] == channels,
                 latents.shape.allSatisfy({ (1...256).contains($0) })
             else {
