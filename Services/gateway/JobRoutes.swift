@@ -62,9 +62,7 @@ struct JobRoutes: Sendable {
         let id = try await database.accept(plan)
         let job = try await view(id)
         guard id == plan.id || job.request == request else {
-            throw APIError(
-                409, "Idempotency-Key '\(key ?? "")' was used for another request, job \(id.uuidString.lowercased())",
-                remedy: "use a new key for a new request")
+            throw APIError.usedKey(key, job: id)
         }
         return try .json(job, status: id == plan.id ? .accepted : .ok)
     }
@@ -142,5 +140,14 @@ extension Request {
             throw APIError(400, "Idempotency-Key has \(key.count) characters", remedy: "use 1 to 200")
         }
         return key
+    }
+}
+
+extension APIError {
+    /// The client's name for this request stands for another one.
+    static func usedKey(_ key: String?, job: UUID) -> APIError {
+        APIError(
+            409, "Idempotency-Key '\(key ?? "")' was used for another request, job \(job.uuidString.lowercased())",
+            remedy: "use a new key for a new request")
     }
 }

@@ -23,9 +23,7 @@ struct TrainingRoutes: Sendable {
         let id = try await database.accept(request, stages: stages, idempotencyKey: key, job: job)
         guard let view = try await database.job(id) else { throw APIError.noJob(id) }
         guard id == job || view.training == request else {
-            throw APIError(
-                409, "Idempotency-Key '\(key ?? "")' was used for another request, job \(id.uuidString.lowercased())",
-                remedy: "use a new key for a new request")
+            throw APIError.usedKey(key, job: id)
         }
         return try .json(view, status: id == job ? .accepted : .ok)
     }

@@ -128,7 +128,7 @@ extension BenchCommand {
                         parameters: weights.parameters + vaeWeights.parameters, pixels: size, batch: 1)
                 ) {
                     let sampler = Sampler(
-                        unet: unet, conditioning: unet.conditioning(text), rows: 2, guidanceScale: 7.5)
+                        unet: unet, conditioning: unet.conditioning(text), guidanceScale: 7.5)
                     let scheduler = try makeScheduler(.ddim, config: SchedulerConfig(), steps: steps)
                     let latent = sampler(from: noise, scheduler, draw: { _ in noise }, onStep: { _, _ in })
                     _ = vae.decode(latent.scaled(by: 1 / vae.config.scalingFactor))

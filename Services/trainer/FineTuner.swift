@@ -13,21 +13,6 @@ struct FineTuner: Sendable {
     private let modelHash: String
     private let base: DreamBoothSettings
 
-    /// What happens while weights are made.
-    enum Event: Sendable {
-        /// A picture of the class is made, of so many.
-        case classPicture(Int, of: Int)
-        case progress(TrainingProgress)
-
-        /// What to say of a picture.
-        func inWords(_ method: Contracts.Method) -> String {
-            switch self {
-            case .classPicture(let number, let count): "\(method.rawValue) class picture \(number + 1) of \(count)"
-            case .progress: method.rawValue
-            }
-        }
-    }
-
     init(_ folder: PipelineFolder, runs: URL) throws {
         (self.folder, self.runs) = (folder, runs)
         modelHash = try folder.pictureHash()
@@ -51,14 +36,14 @@ struct FineTuner: Sendable {
     ///
     /// - Returns: a safetensors file in half precision
     func callAsFunction(
-        _ method: Contracts.Method, _ photos: [RGBImage], recipe: String, report: (Event) throws -> Void
+        _ method: Contracts.Method, _ photos: [RGBImage], recipe: String, report: (TrainingLog.Event) throws -> Void
     ) throws -> Data {
         let settings = settings(method)
         let booth = DreamBooth(folder, settings)
         let classPictures = try booth.classPictures(
             keptIn: runs.appendingPathComponent("class-pictures")
         ) {
-            try report(.classPicture($0, of: settings.numClassImages))
+            try report(.news("\(method.rawValue) class picture \($0 + 1) of \(settings.numClassImages)"))
         }
         let weights = try booth.train(
             photos, classPictures: classPictures, state: run(recipe), name: method.rawValue

@@ -48,12 +48,7 @@ struct FineTuningHandler: Sendable {
         }
         let (images, method) = (photos, training.method)
         let weights = try await log.keep(of: claim.task, part: method.rawValue) { report in
-            try fineTuner(method, images, recipe: recipe) { event in
-                switch event {
-                case .progress(let progress): try report(.progress(progress))
-                case .classPicture: try report(.news(event.inWords(method)))
-                }
-            }
+            try fineTuner(method, images, recipe: recipe, report: report)
         }
         let key = try await objects.put(weights, type: .safetensors)
         fineTuner.forget(recipe)

@@ -8,15 +8,12 @@ public struct Sampler: Sendable {
     let unet: UNet2DConditionModel
     let conditioning: Conditioning
     let guidanceScale: Float
-    /// Rows that each pass takes: the unconditional and the conditional one, or only the latter.
-    let rows: Int
 
     /// - Parameters:
     ///   - conditioning: rows [unconditional, conditional], or one conditional row
-    ///   - rows: 2 with guidance, 1 without
     ///   - guidanceScale: w of ε = ε(uncond) + w · (ε(cond) − ε(uncond)), the paper's eq. 11
-    public init(unet: UNet2DConditionModel, conditioning: Conditioning, rows: Int, guidanceScale: Float) {
-        (self.unet, self.conditioning, self.rows, self.guidanceScale) = (unet, conditioning, rows, guidanceScale)
+    public init(unet: UNet2DConditionModel, conditioning: Conditioning, guidanceScale: Float) {
+        (self.unet, self.conditioning, self.guidanceScale) = (unet, conditioning, guidanceScale)
     }
 
     /// Standard normal latent noise [1, height, width, 4] of a picture's seed: number i of the Philox stream is element
@@ -65,7 +62,7 @@ public struct Sampler: Sendable {
 
             // 4. guidance
             let guided =
-                rows == 1
+                conditioning.rows == 1
                 ? prediction : prediction[0..<1].blended(1 - guidanceScale, guidanceScale, with: prediction[1..<2])
 
             // 5. one step back; what a mask keeps comes from the picture

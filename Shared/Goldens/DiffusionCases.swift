@@ -115,7 +115,7 @@ extension GoldenSuite {
         let conditioning = unet.conditioning(
             states, adapter: adapter.conditioned(on: tokens, scale: Float(try golden.number("ip_adapter_scale"))))
         let sampler = Sampler(
-            unet: unet, conditioning: conditioning, rows: 2, guidanceScale: Float(try golden.number("guidance_scale")))
+            unet: unet, conditioning: conditioning, guidanceScale: Float(try golden.number("guidance_scale")))
         let scheduler = try makeScheduler(.ddim, config: .stableDiffusion15, steps: Int(golden.number("steps")))
 
         var latents: [Tensor] = []

@@ -122,7 +122,7 @@ public struct PicturePipeline: Sendable {
         let scales = try (sampling.layerScales ?? .number(sampling.ipAdapterScale)).resolved(for: unet)
         let image = inputs.tokens.map { (own ?? adapter).conditioned(on: $0[2 - rows..<2], scales: scales) }
         var sampler = Sampler(
-            unet: unet, conditioning: unet.conditioning(states[2 - rows..<2], adapter: image), rows: rows,
+            unet: unet, conditioning: unet.conditioning(states[2 - rows..<2], adapter: image),
             guidanceScale: sampling.guidanceScale)
         sampler.imageRange = sampling.ipAdapterRange
 
