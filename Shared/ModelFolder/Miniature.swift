@@ -55,7 +55,7 @@ public enum Miniature {
     /// The VAE's.
     public static var vae: VAEConfig {
         var config = VAEConfig()
-        config.blockOutChannels = [32, 64, 64]
+        config.blockOutChannels = [24, 48, 64]
         config.layersPerBlock = 1
         config.normNumGroups = 8
         return config
@@ -111,6 +111,7 @@ public enum Miniature {
             }
             try file("tokenizer/vocab.json", vocabulary.vocabJSON())
             try file("tokenizer/merges.txt", vocabulary.mergesText())
+            try file("tokenizer/tokenizer_config.json", Data(Miniature.tokenizer.utf8))
             try file("scheduler/scheduler_config.json", Data(Miniature.schedule.utf8))
             try file(Miniature.marker, Data("Random weights, seed \(seed). Pictures made with them are noise.\n".utf8))
             try file("model_index.json", Data(Miniature.index.utf8))
@@ -119,9 +120,7 @@ public enum Miniature {
         private func part<Model>(
             _ name: String, _ file: String, _ config: some Encodable, _ make: (Weights) throws -> Model
         ) throws -> Model {
-            let encoder = JSONEncoder()
-            encoder.outputFormatting = [.prettyPrinted, .sortedKeys]
-            try self.file("\(name)/config.json", encoder.encode(config))
+            try self.file("\(name)/config.json", DiffusersForm.config(config, part: name))
             return try weights("\(name)/\(file).safetensors", make: make)
         }
 
@@ -132,7 +131,11 @@ public enum Miniature {
             let random = RandomWeights(seed: seed)
             let model = try make(Weights(random))
             let tensors = try Dictionary(uniqueKeysWithValues: random.names.map { ($0, try random.tensor($0)) })
-            try file(path, SafetensorsWriter.data(tensors, metadata: metadata))
+            let isConvolutional = path.hasPrefix("unet/") || path.hasPrefix("vae/")
+            try file(
+                path,
+                SafetensorsWriter.data(
+                    isConvolutional ? DiffusersForm.tensors(tensors) : tensors, metadata: metadata))
             return model
         }
 
@@ -147,11 +150,27 @@ public enum Miniature {
     private static let index = """
         {
           "_class_name": "StableDiffusionPipeline",
+          "feature_extractor": [null, null],
+          "image_encoder": [null, null],
+          "requires_safety_checker": false,
+          "safety_checker": [null, null],
           "scheduler": ["diffusers", "DDIMScheduler"],
           "text_encoder": ["transformers", "CLIPTextModel"],
           "tokenizer": ["transformers", "CLIPTokenizer"],
           "unet": ["diffusers", "UNet2DConditionModel"],
           "vae": ["diffusers", "AutoencoderKL"]
+        }
+
+        """
+
+    private static let tokenizer = """
+        {
+          "bos_token": "<|startoftext|>",
+          "eos_token": "<|endoftext|>",
+          "model_max_length": 77,
+          "pad_token": "<|endoftext|>",
+          "tokenizer_class": "CLIPTokenizer",
+          "unk_token": "<|endoftext|>"
         }
 
         """

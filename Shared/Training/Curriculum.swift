@@ -35,16 +35,16 @@ public struct CurriculumSettings: Codable, Sendable, Equatable {
     public var pretrainingPeople = 2000
     public var pretrainingPhotos = 6
     /// People of the data set proper (two thirds train, one third tests) and photos of each.
-    public var people = 600
+    public var people = 1500
     public var photos = 14
     /// Updates of each stage, by name.
     public var steps: [String: Int] = [
-        "vae": 4000, "clip": 600, "unet": 5500, "inception": 2500, "identity": 1500, "ip-adapter": 900,
-        "self-attention": 1000,
+        "vae": 5000, "clip": 600, "unet": 5500, "inception": 2500, "identity": 1500, "ip-adapter": 900,
+        "self-attention": 2500,
     ]
     /// Pictures in a batch, by stage; an update takes two batches, one on each core.
     public var batchSize: [String: Int] = [
-        "vae": 8, "clip": 64, "unet": 16, "inception": 32, "identity": 32, "ip-adapter": 16, "self-attention": 16,
+        "vae": 4, "clip": 64, "unet": 16, "inception": 32, "identity": 32, "ip-adapter": 16, "self-attention": 16,
     ]
     /// Learning rates after warm-up, by stage.
     public var learningRate: [String: Float] = [
@@ -201,7 +201,9 @@ public struct Curriculum: Sendable {
     private func record(_ stage: TrainingStage) throws {
         let home = modelURL.appendingPathComponent("training")
         try FileManager.default.createDirectory(at: home, withIntermediateDirectories: true)
-        try save(settings, "training/settings.json")
+        let encoder = JSONEncoder()
+        encoder.outputFormatting = [.prettyPrinted, .sortedKeys]
+        try encoder.encode(settings).write(to: home.appendingPathComponent("settings.json"), options: .atomic)
         let log = try Data(contentsOf: loop(stage).logURL)
         try log.write(to: home.appendingPathComponent("\(stage.rawValue).log.jsonl"), options: .atomic)
         if stage == TrainingStage.allCases.last { try Miniature.markTrained(modelURL) }
@@ -255,11 +257,11 @@ public struct Curriculum: Sendable {
         // The UNet is to see latents of deviation 1, as Stable Diffusion's scaling factor does.
         var config = Miniature.vae
         config.scalingFactor = 1
-        try save(config, "vae/config.json")
+        try save(config)
         let sample = try folder().vae().encode(album.pixels(Array(stride(from: 0, to: album.photos.count, by: 31))))
         let (mean, variance) = Self.moments(sample.mean)
         config.scalingFactor = Float(1 / (variance + mean * mean).squareRoot())
-        try save(config, "vae/config.json")
+        try save(config)
     }
 
     private func trainCLIP(_ report: Report) throws {
@@ -370,13 +372,14 @@ public struct Curriculum: Sendable {
 
     private func save(_ tensors: [String: Tensor], _ part: String, metadata: [String: String] = [:]) throws {
         let url = modelURL.appendingPathComponent("\(part).safetensors")
-        try SafetensorsWriter.write(tensors, metadata: metadata, half: true, to: url)
+        let isConvolutional = part.hasPrefix("unet/") || part.hasPrefix("vae/")
+        try SafetensorsWriter.write(
+            isConvolutional ? DiffusersForm.tensors(tensors) : tensors, metadata: metadata, half: true, to: url)
     }
 
-    private func save(_ config: some Encodable, _ path: String) throws {
-        let encoder = JSONEncoder()
-        encoder.outputFormatting = [.prettyPrinted, .sortedKeys]
-        try encoder.encode(config).write(to: modelURL.appendingPathComponent(path), options: .atomic)
+    private func save(_ config: VAEConfig) throws {
+        try DiffusersForm.config(config, part: "vae")
+            .write(to: modelURL.appendingPathComponent("vae/config.json"), options: .atomic)
     }
 
     private static func moments(_ x: Tensor) -> (mean: Double, variance: Double) {
