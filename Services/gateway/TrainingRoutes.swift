@@ -15,12 +15,14 @@ struct TrainingRoutes: Sendable {
         let request = try await http.decode(TrainingRequest.self, of: "the training run")
         let stages = try TrainingOrder(request).stages
         let job = UUID()
-        if key == nil, let running = try await database.unfinishedTraining(run: request.run) {
+        let id: UUID
+        do {
+            id = try await database.accept(request, stages: stages, idempotencyKey: key, job: job)
+        } catch let taken as TrainingRunUnderWay {
             throw APIError(
-                409, "run '\(request.run)' is under way as job \(running.uuidString.lowercased())",
+                409, "run '\(taken.run)' is under way as job \(taken.job.uuidString.lowercased())",
                 remedy: "wait for it or cancel it, or use another name")
         }
-        let id = try await database.accept(request, stages: stages, idempotencyKey: key, job: job)
         guard let view = try await database.job(id) else { throw APIError.noJob(id) }
         guard id == job || view.training == request else {
             throw APIError.usedKey(key, job: id)

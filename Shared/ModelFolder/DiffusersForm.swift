@@ -31,7 +31,9 @@ public enum DiffusersForm {
             (config["architectures"], config["model_type"]) = (["CLIPTextModel"], "clip_text_model")
             // The last token of the vocabulary ends a caption, the one before begins it.
             if let size = config["vocab_size"] as? Int {
-                (config["bos_token_id"], config["eos_token_id"], config["pad_token_id"]) = (size - 2, size - 1, size - 1)
+                config["bos_token_id"] = size - 2
+                config["eos_token_id"] = size - 1
+                config["pad_token_id"] = size - 1
             }
         case "ip_adapter/image_encoder":
             config["architectures"] = ["CLIPVisionModelWithProjection"]

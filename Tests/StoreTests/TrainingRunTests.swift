@@ -18,11 +18,34 @@ struct TrainingRunTests {
             #expect(view.stages.map(\.queued) == [1])
             #expect(view.stages.map(\.waiting) == [1])
             #expect(try await database.jobs().map(\.id) == [job])
-            #expect(try await database.unfinishedTraining(run: "first") == job)
-            #expect(try await database.unfinishedTraining(run: "second") == nil)
+            for key: String? in [nil, "other"] {
+                let taken = await #expect(throws: TrainingRunUnderWay.self) {
+                    try await database.accept(request, stages: [.vae], idempotencyKey: key)
+                }
+                #expect(taken?.job == job)
+            }
+            _ = try await database.accept(TrainingRequest(run: "second"), stages: [.vae], idempotencyKey: nil)
 
             _ = try await database.cancel(job)
-            #expect(try await database.unfinishedTraining(run: "first") == nil)
+            #expect(try await database.accept(request, stages: [.vae], idempotencyKey: nil) != job)
+            // The first one's key is still the first one's, though another has the name now.
+            #expect(try await database.accept(request, stages: [.vae], idempotencyKey: "k") == job)
+        }
+    }
+
+    @Test func ofTwoAtTheSameMomentOneIsAccepted() async throws {
+        try await withDatabase { database in
+            let accepted = await withTaskGroup(of: Bool.self) { group in
+                for _ in 0..<8 {
+                    group.addTask {
+                        let request = TrainingRequest(run: "first")
+                        return (try? await database.accept(request, stages: [.vae], idempotencyKey: nil)) != nil
+                    }
+                }
+                return await group.reduce(0) { $0 + ($1 ? 1 : 0) }
+            }
+            #expect(accepted == 1)
+            #expect(try await database.jobs().count == 1)
         }
     }
 }
