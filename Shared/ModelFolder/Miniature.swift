@@ -55,7 +55,7 @@ public enum Miniature {
     /// The VAE's.
     public static var vae: VAEConfig {
         var config = VAEConfig()
-        config.blockOutChannels = [24, 48, 64]
+        config.blockOutChannels = [16, 32, 48]
         config.layersPerBlock = 1
         config.normNumGroups = 8
         return config

@@ -25,12 +25,6 @@ public struct DiffusionLoss: Sendable {
         return (difference * difference).mean()
     }
 
-    /// Mean of the absolute difference over everything → [1].
-    public static func meanAbsoluteError(_ prediction: Tensor, _ target: Tensor) -> Tensor {
-        let difference = prediction - target
-        return (difference.activated(.relu) + difference.scaled(by: -1).activated(.relu)).mean()
-    }
-
     /// DreamBooth's loss (paper eq. 12–13): mean squared error of the person's rows plus `priorLossWeight` times that of
     /// the class pictures' rows.
     ///
