@@ -77,11 +77,12 @@ let package = Package(
         library("ImageMetrics", ["COpenBLAS", "ImageIO", "NeuralNetwork", "Checkpoint", "TensorEngine"]),
         library("Faces", ["ImageIO", "NeuralNetwork", "Checkpoint", "TensorEngine"]),
         library("RenderedPeople", ["ImageIO"]),
+        library("AddOnFiles"),
         library(
             "ModelFolder",
             [
-                "CLIP", "Diffusion", "IPAdapter", "ImageMetrics", "Faces", "ImageIO", "NeuralNetwork", "Checkpoint",
-                "TensorEngine", crypto,
+                "AddOnFiles", "CLIP", "Diffusion", "IPAdapter", "ImageMetrics", "Faces", "ImageIO", "NeuralNetwork",
+                "Checkpoint", "TensorEngine", crypto,
             ]),
         library(
             "Training",
@@ -109,16 +110,20 @@ let package = Package(
         library("Messaging", ["CRabbitMQ", "Contracts", "Telemetry", lifecycle, logging, metrics]),
         library(
             "Store", ["CPostgres", "Contracts", "Telemetry", crypto, lifecycle, logging, metrics],
-            resources: ["v0001_initial", "v0002_fine_tuning", "v0003_training_runs"].map {
-                .embedInCode("SQL/\($0).sql")
-            }),
+            resources: [
+                "v0001_initial", "v0002_fine_tuning", "v0003_training_runs", "v0004_face_embeddings",
+            ].map { .embedInCode("SQL/\($0).sql") }),
         library(
             "ServiceKit",
             ["Messaging", "Store", "Contracts", "Telemetry", configuration, lifecycle, signals, logging, metrics]),
 
         // Executables: the only place where the two meet.
         service(
-            "gateway", ["ServiceKit", "Messaging", "Store", "Contracts", "Telemetry", "ImageIO", hummingbird, logging]),
+            "gateway",
+            [
+                "ServiceKit", "Messaging", "Store", "Contracts", "Telemetry", "ImageIO", "AddOnFiles", hummingbird,
+                logging,
+            ]),
         service(
             "encoder",
             ["ServiceKit", "Store", "Contracts", "ModelFolder", "CLIP", "ImageIO", "Checkpoint", "TensorEngine"]),

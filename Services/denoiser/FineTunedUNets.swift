@@ -40,7 +40,8 @@ final class FineTunedUNets: Sendable {
         let weights = try file.map { file in
             try Dictionary(file.names.map { ($0, try file.tensor($0)) }) { first, _ in first }
         }
-        let unet = try folder.unet(fineTunedBy: weights ?? [:], loras: loras)
+        // Pictures by a person's own weights are drawn from text alone, all others with the IP-Adapter.
+        let unet = try folder.unet(fineTunedBy: weights ?? [:], loras: loras, adapted: weights == nil)
         loaded.withLock { $0.insert((key, unet), at: 0) }
         return unet
     }

@@ -9,17 +9,22 @@ import TensorEngine
 
 /// Photo → what the IP-Adapter reads of it, as a safetensors file with one tensor `embedding` [E].
 struct ImageEmbedder: Sendable {
-    let encoder: PhotoEncoder
+    private let reader: PhotoReader
     /// Hash of the weights.
-    var hash: String { encoder.hash }
+    let hash: String
 
-    init(_ folder: PipelineFolder) throws { encoder = try PhotoEncoder(folder) }
+    init(_ folder: PipelineFolder) throws { (reader, hash) = (try PhotoReader(folder), try folder.photoHash()) }
+
+    /// Whether face embeddings are read, which may have come with the photos.
+    var readsFaces: Bool { reader.readsFaces }
 
     func callAsFunction(_ file: Data) throws -> Data {
         // Transparent photos are seen over white, as people see them.
-        let photo = try ImageFile.decode(file).overWhite
-        let pixels = CLIPImageProcessor(size: encoder.side)(photo)
-        return try SafetensorsWriter.data(["embedding": encoder(pixels)[0]])
+        try SafetensorsWriter.data(["embedding": reader(ImageFile.decode(file).overWhite)])
+    }
+
+    func callAsFunction(_ face: FaceEmbedding) throws -> Data {
+        try SafetensorsWriter.data(["embedding": reader(face: face.numbers)])
     }
 }
 

@@ -19,13 +19,19 @@ struct EncodeHandler: Handler {
             guard let photo = try await database.photo(id) else {
                 throw PermanentFailure("photo \(id) has been removed; start the job again with the photos there are")
             }
-            return try await embedding(.image, of: photo.contentHash, model: images.hash) {
-                let file = try await objects.get(photo.objectKey)
-                do {
-                    return try await compute { try images(file) }
-                } catch let error as ImageError {
-                    throw PermanentFailure("photo \(photo.filename): \(error)")
+            do {
+                if images.readsFaces, let face = photo.faceEmbedding {
+                    let key = try await objects.put(images(face), type: .safetensors)
+                    return Completion(TaskResult(objectKey: key, model: "given"))
                 }
+                return try await embedding(.image, of: photo.contentHash, model: images.hash) {
+                    let file = try await objects.get(photo.objectKey)
+                    return try await compute { try images(file) }
+                }
+            } catch let error as ImageError {
+                throw PermanentFailure("photo \(photo.filename): \(error)")
+            } catch let error as CheckpointError {
+                throw PermanentFailure("photo \(photo.filename): \(error)")
             }
         case .encodePrompt(let id, let how):
             guard let prompt = try await database.prompt(id) else { throw PermanentFailure("prompt \(id) is gone") }

@@ -10,14 +10,14 @@ struct Scorer: Sendable {
     let inception: ScoringNetwork?
     /// Identity embeddings.
     let identity: IdentityNetwork?
-    /// CLIP.
-    let alignment: AlignmentNetwork
+    /// CLIP; nil where the folder has none, as a FaceID adapter needs none.
+    let alignment: AlignmentNetwork?
     let isRandom: Bool
 
     init(_ folder: PipelineFolder) throws {
         inception = try ScoringNetwork(folder, "inception")
         identity = try IdentityNetwork(folder)
-        alignment = try AlignmentNetwork(folder)
+        alignment = try AlignmentNetwork.isThere(folder) ? AlignmentNetwork(folder) : nil
         isRandom = folder.isRandomMiniature
     }
 
@@ -105,6 +105,10 @@ struct Scorer: Sendable {
     private func alignments(
         _ pictures: [RGBImage], _ prompts: [String], _ photos: Photos
     ) -> [(name: MetricName, value: Double?, note: String?)] {
+        guard let alignment else {
+            let note = "the models folder has no CLIP: put one into evaluation/clip"
+            return [(.textAlignment, nil, note), (.imageAlignment, nil, note)]
+        }
         let made = alignment.embeddings(pictures)
         let references = alignment.embeddings(photos.references)
         let text: (MetricName, Double?, String?)

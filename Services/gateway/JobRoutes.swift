@@ -1,3 +1,4 @@
+import AddOnFiles
 import Contracts
 import Foundation
 import HTTPTypes
@@ -8,6 +9,7 @@ import Store
 struct JobRoutes: Sendable {
     let database: Database
     let objects: any ObjectStore
+    let addOns: AddOnFiles
 
     var routes: [Route] {
         [
@@ -33,6 +35,7 @@ struct JobRoutes: Sendable {
         let key = try http.idempotencyKey()
         let request = try await decode(http)
         var order = try GenerateOrder(request)
+        try check(order.reading?.loras ?? [])
         if let change = order.sampling.change {
             let size = try await PictureSource(objects: objects).size(of: change)
             try order.fill(size)
@@ -65,6 +68,16 @@ struct JobRoutes: Sendable {
             throw APIError.usedKey(key, job: id)
         }
         return try .json(job, status: id == plan.id ? .accepted : .ok)
+    }
+
+    /// Refuses LoRAs that are not there. Where the gateway does not see the models folder, the stages say so.
+    private func check(_ loras: [LoRAUse]) throws {
+        guard !loras.isEmpty, FileManager.default.fileExists(atPath: addOns.models.path) else { return }
+        let files = try addOns.files(.loras)
+        for lora in loras where files[lora.name] == nil {
+            let words = addOns.unknownLoRA(lora.name, among: files)
+            throw APIError.invalid(words.problem, remedy: words.remedy)
+        }
     }
 
     /// The body. A list of people is refused in words of its own.

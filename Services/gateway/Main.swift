@@ -1,3 +1,4 @@
+import AddOnFiles
 import Hummingbird
 import ServiceKit
 import Store
@@ -18,7 +19,10 @@ enum GatewayService {
                 url: settings.managementURL, amqp: resources.settings.amqpURL, logger: resources.logger)
             let routes =
                 PeopleRoutes(database: database, objects: resources.objects).routes
-                + JobRoutes(database: database, objects: resources.objects).routes
+                + JobRoutes(
+                    database: database, objects: resources.objects,
+                    addOns: AddOnFiles(models: resources.settings.models)
+                ).routes
                 + TrainingRoutes(database: database).routes
                 + ObjectRoutes(objects: resources.objects).routes
                 + StatusRoutes(

@@ -47,13 +47,14 @@ struct PeopleRoutes: Sendable {
         let person = try await person(context)
         let filename = try request.annotation(header: .init("X-Filename"), query: "filename") ?? "photo"
         let caption = try request.annotation(header: .init("X-Caption"), query: "caption")
+        let face = try request.faceEmbedding(of: filename)
         let data = try await request.bytes(upTo: Limits.photoBytes, of: filename)
         let picture = try await intake.check(data, filename: filename)
         let key = try await objects.put(data, type: picture.type)
         let (photo, isNew) = try await database.addPhoto(
             NewPhoto(
                 filename: filename, contentHash: contentHash(data), objectKey: key, mediaType: picture.type.mediaType,
-                width: picture.width, height: picture.height, caption: caption),
+                width: picture.width, height: picture.height, caption: caption, faceEmbedding: face),
             to: person.id)
         return try .json(photo.view, status: isNew ? .created : .ok)
     }
@@ -68,6 +69,16 @@ struct PeopleRoutes: Sendable {
         PersonView(
             id: person.id, name: person.name, photos: try await database.photos(of: person.id).map(\.view),
             createdAt: person.createdAt)
+    }
+}
+
+extension Request {
+    /// The face embedding that comes with a photo.
+    fileprivate func faceEmbedding(of filename: String) throws -> FaceEmbedding? {
+        guard let name = HTTPField.Name("X-Face-Embedding"), let text = headers[name] else { return nil }
+        do { return try FaceEmbedding(base64: text) } catch {
+            throw APIError.invalid("X-Face-Embedding of \(filename) \(error.problem)", remedy: error.remedy)
+        }
     }
 }
 

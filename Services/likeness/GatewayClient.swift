@@ -36,9 +36,12 @@ struct GatewayClient: Sendable {
     }
 
     /// Sends a photo; says whether it was new.
-    func upload(_ photo: Data, to person: String, filename: String, caption: String?) async throws -> Bool {
+    func upload(
+        _ photo: Data, to person: String, filename: String, caption: String?, face: FaceEmbedding? = nil
+    ) async throws -> Bool {
         var headers = ["Content-Type": "application/octet-stream", "X-Filename": Self.encoded(filename)]
         headers["X-Caption"] = caption.map(Self.encoded)
+        headers["X-Face-Embedding"] = face?.base64
         let answer = try await send("POST", ["v1", "people", person, "photos"], body: photo, headers: headers)
         return answer.status == 201
     }

@@ -45,16 +45,24 @@ struct ModelCommand: ParsableCommand {
         func run() throws {
             let models = try PipelineFolder(
                 URL(fileURLWithPath: folder), adapter: ipAdapter.map { URL(fileURLWithPath: $0) })
-            let unet = try models.unet()
+            let unet = try models.adaptedUNet()
             let adapter = try models.adapter(for: unet)
-            let (text, vision, vae) = (try models.text(), try models.vision(), try models.vae())
+            let (text, vae) = (try models.text(), try models.vae())
             _ = try (models.tokenizer(), models.schedulerConfig())
             let size = unet.config.sampleSize * vae.config.downscale
             print("UNet \(unet.config.blockOutChannels), pictures of \(size)×\(size)")
             print("text \(text.config.hiddenSize) wide, \(text.config.numHiddenLayers) layers")
-            print("vision \(vision.config.hiddenSize) wide, embeddings of \(vision.config.projectionDim)")
+            if adapter.projection.input != .faceEmbedding || models.hasImageEncoder {
+                let vision = try models.vision()
+                print("vision \(vision.config.hiddenSize) wide, embeddings of \(vision.config.projectionDim)")
+            }
             let tokens = adapter.projection.tokens.map(String.init) ?? "as many"
-            let reads = adapter.projection.readsHiddenStates ? "hidden states" : "image embeddings"
+            let reads =
+                switch adapter.projection.input {
+                case .imageEmbedding: "image embeddings"
+                case .hiddenStates: "hidden states"
+                case .faceEmbedding: "face embeddings of \(adapter.projection.embeddingWidth)"
+                }
             print("IP-Adapter \(models.adapterFile.path): \(tokens) tokens from \(reads)")
             print("self-attention: \(try models.selfAttention() == nil ? "none" : "there")")
             print("hash \(try models.pictureHash())")

@@ -74,8 +74,11 @@ extension ModelCommand {
             let folder = try place.open()
             let inputs = try inputs(folder)
             let encoded = seconds()
-            var pipeline = try PicturePipeline(folder)
-            if let weights { pipeline.unet = try folder.unet(fineTunedBy: tensors(weights)) }
+            // A FaceID adapter changes the UNet for its own pictures only.
+            var pipeline = try PicturePipeline(folder, adapted: !photo.isEmpty)
+            if let weights {
+                pipeline.unet = try folder.unet(fineTunedBy: tensors(weights), adapted: !photo.isEmpty)
+            }
             let sampling = PicturePipeline.Sampling(
                 scheduler: try kind(folder), steps: steps, guidanceScale: guidance, ipAdapterScale: scale,
                 height: height, width: width)
@@ -118,18 +121,25 @@ extension ModelCommand {
             guard !photo.isEmpty, let aggregation else {
                 return PicturePipeline.Inputs(prompt: wanted, negativePrompt: unwanted, empty: empty)
             }
-            let photos = try photos(try PhotoFile.find(photo).map(\.url))
-            let tower = try PhotoEncoder(folder)
-            let processor = CLIPImageProcessor(size: tower.side)
-            let embeddings = Tensor.stacked(
-                try photos.map { tower(processor(try ImageFile.decode(Data(contentsOf: $0)).overWhite)) })
+            let photos = try photos(try PhotoFile.find(photo))
+            let reader = try PhotoReader(folder)
+            let embeddings = Tensor.stacked(try photos.map { try embedding($0, reader).reshaped([1, -1]) })
             return PicturePipeline.Inputs(
                 prompt: wanted, negativePrompt: unwanted, empty: empty,
                 tokens: try PersonConditioner(folder)(aggregation, embeddings), aggregation: aggregation)
         }
 
+        private func embedding(_ photo: PhotoFile, _ reader: PhotoReader) throws -> Tensor {
+            do {
+                if reader.readsFaces, let face = photo.faceEmbedding { return try reader(face: face.numbers) }
+                return try reader(ImageFile.decode(Data(contentsOf: photo.url)).overWhite)
+            } catch let error as CheckpointError {
+                throw CheckpointError("photo \(photo.url.path): \(error)")
+            }
+        }
+
         /// The photos that the method looks at, as the queue's stages choose them.
-        private func photos(_ all: [URL]) throws -> [URL] {
+        private func photos(_ all: [PhotoFile]) throws -> [PhotoFile] {
             switch Method(rawValue: method)?.photos {
             case .one: Array(all.prefix(1))
             case .nine: PhotoChoice.indices(available: all.count, seed: seed).map { all[$0] }

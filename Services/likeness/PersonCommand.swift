@@ -11,7 +11,11 @@ struct PersonCommand: AsyncParsableCommand {
     struct Add: AsyncParsableCommand {
         static let configuration = CommandConfiguration(
             abstract: "Adds photos to a person, who is made if there is none of that name.",
-            discussion: "Photos that the person has already are left as they are.")
+            discussion: """
+                Photos that the person has already are left as they are. For FaceID adapters a photo may have its face \
+                embedding beside it, for ann.png in ann.face.npy, .face.json or .face.safetensors (insightface's \
+                normed_embedding); it can be added later with the same photo.
+                """)
 
         @Argument(help: "The person's name or id.") var name: String
         @Argument(help: "Photos (PNG or JPEG), or folders of them.") var paths: [String]
@@ -52,7 +56,8 @@ struct PersonCommand: AsyncParsableCommand {
                     "cannot read \(photo.url.path): \(error.localizedDescription)", remedy: "check its rights")
             }
             return try await client.upload(
-                data, to: person.id.uuidString, filename: photo.url.lastPathComponent, caption: photo.caption)
+                data, to: person.id.uuidString, filename: photo.url.lastPathComponent, caption: photo.caption,
+                face: photo.faceEmbedding)
         }
     }
 
@@ -75,9 +80,12 @@ struct PersonCommand: AsyncParsableCommand {
             let person: PersonView = try await GatewayClient().get(["v1", "people", name])
             print("\(person.name) \(person.id.uuidString.lowercased())")
             let rows = person.photos.map {
-                [String($0.position), $0.filename, "\($0.width)×\($0.height)", $0.caption ?? ""]
+                [
+                    String($0.position), $0.filename, "\($0.width)×\($0.height)", $0.hasFaceEmbedding ? "given" : "",
+                    $0.caption ?? "",
+                ]
             }
-            print(TextTable(["#", "FILE", "PIXELS", "CAPTION"], rows, right: [0, 2]).text)
+            print(TextTable(["#", "FILE", "PIXELS", "FACE", "CAPTION"], rows, right: [0, 2]).text)
         }
     }
 

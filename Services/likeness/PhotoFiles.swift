@@ -1,9 +1,11 @@
+import Contracts
 import Foundation
 
-/// A photo on the disk, with the caption that a `captions.jsonl` gives it.
+/// A photo on the disk, with the caption that a `captions.jsonl` gives it and the ``FaceEmbeddingFile`` beside it.
 struct PhotoFile {
     let url: URL
     let caption: String?
+    let faceEmbedding: FaceEmbedding?
 
     /// The photos at paths: files as they are, folders with all PNG and JPEG files in them, in order of name.
     ///
@@ -20,7 +22,10 @@ struct PhotoFile {
             }
             let url = URL(filePath: path, directoryHint: isFolder.boolValue ? .isDirectory : .notDirectory)
             for photo in isFolder.boolValue ? try list(url) : [url] {
-                photos.append(PhotoFile(url: photo, caption: try captions.caption(of: photo)))
+                photos.append(
+                    PhotoFile(
+                        url: photo, caption: try captions.caption(of: photo),
+                        faceEmbedding: try FaceEmbeddingFile.beside(photo)))
             }
         }
         return photos

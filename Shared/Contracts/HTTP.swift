@@ -25,12 +25,16 @@ public struct PhotoView: Codable, Sendable {
     public var width: Int
     public var height: Int
     public var caption: String?
+    /// Whether it came with a ``FaceEmbedding``.
+    public var hasFaceEmbedding: Bool
 
     public init(
-        id: UUID, position: Int, filename: String, objectKey: String, width: Int, height: Int, caption: String?
+        id: UUID, position: Int, filename: String, objectKey: String, width: Int, height: Int, caption: String?,
+        hasFaceEmbedding: Bool = false
     ) {
         (self.id, self.position, self.filename, self.objectKey) = (id, position, filename, objectKey)
         (self.width, self.height, self.caption) = (width, height, caption)
+        self.hasFaceEmbedding = hasFaceEmbedding
     }
 }
 

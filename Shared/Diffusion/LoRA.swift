@@ -1,5 +1,4 @@
 public import Checkpoint
-import Foundation
 internal import TensorEngine
 
 /// A file of low-rank changes to the weights of a UNet or text tower (LoRA, arXiv 2106.09685), in any of the namings that
@@ -9,7 +8,7 @@ internal import TensorEngine
 /// |---|---|---|
 /// | kohya-ss sd-scripts | `lora_unet_<module with _>.lora_down.weight`, `.lora_up.weight`, `.alpha` | w · (alpha / rank) · up · down |
 /// | peft, diffusers | `unet.<module>.lora_A.weight`, `.lora_B.weight` | w · B · A |
-/// | the same with `lora_adapter_metadata` | as before, `lora_alpha` in the file's metadata | w · (lora_alpha / rank) · B · A |
+/// | the same with `lora_adapter_metadata` | as before, ``PeftSettings`` in the file's metadata | w · (lora_alpha / rank) · B · A |
 /// | diffusers before 0.18 | `unet.<module>.lora.down.weight`, `….processor.to_q_lora.down.weight` | w · up · down |
 ///
 /// kohya's names are ambiguous (`_` stands for `.` too) and are matched against the model's own. A file may change the text
@@ -28,7 +27,7 @@ public struct LoRA: Sendable {
     struct Change: Sendable {
         /// [rank, inputs …] and [outputs, rank …].
         let down, up: Tensor
-        /// alpha / rank.
+        /// alpha / rank, or what the file says instead.
         let scale: Float
     }
 
@@ -58,7 +57,7 @@ public struct LoRA: Sendable {
             throw CheckpointError(
                 "\(file): holds no LoRA (no lora_down/lora_up, lora_A/lora_B or lora.down/lora.up keys)")
         }
-        let alpha = try Self.alpha(of: part, in: file)
+        let settings = try PeftSettings(file, of: part)
         var changes: [String: Change] = [:]
         for (written, pair) in pairs {
             guard let module = modules[written.replacing(".", with: "_")] else {
@@ -66,24 +65,9 @@ public struct LoRA: Sendable {
                     "\(file): \(pair.down ?? pair.up ?? written) changes \(written), which this model does not have; is the "
                         + "LoRA for Stable Diffusion 1.5?")
             }
-            changes[module] = try pair.change(of: module, in: file, model, alpha: alpha)
+            changes[module] = try pair.change(of: module, in: file, model, settings)
         }
         self.changes = changes
-    }
-
-    /// What peft's configuration says for all pairs, where diffusers has put it into the file.
-    private static func alpha(of part: Part, in file: any TensorSource) throws -> Float? {
-        guard let text = (file as? SafetensorsFile)?.metadata["lora_adapter_metadata"],
-            let json = try? JSONSerialization.jsonObject(with: Data(text.utf8)) as? [String: Any]
-        else { return nil }
-        let prefix = part == .unet ? "unet." : "text_encoder."
-        for (key, value) in json where key.hasPrefix(prefix) {
-            let isSet = (value as? Bool) == true || (value as? [String: Any])?.isEmpty == false
-            if isSet, ["use_rslora", "use_dora", "alpha_pattern"].contains(String(key.dropFirst(prefix.count))) {
-                throw CheckpointError("\(file): its lora_adapter_metadata sets \(key), which is not supported")
-            }
-        }
-        return (json[prefix + "lora_alpha"] as? NSNumber)?.floatValue
     }
 
     /// `base` with `loras` applied at their weights, computed as tensors are asked for; others pass through as they are.
@@ -97,7 +81,10 @@ struct LoRAWeights: TensorSource {
     let base: any TensorSource
     let loras: [(lora: LoRA, weight: Float)]
 
-    var description: String { base.description }
+    /// Names the LoRAs too: a fault of the sum may be theirs.
+    var description: String {
+        ([base.description] + loras.map(\.lora.description)).joined(separator: " with ")
+    }
     var names: [String] { base.names }
     func shape(of name: String) -> [Int]? { base.shape(of: name) }
 

@@ -13,13 +13,16 @@ struct LoRAKey {
     /// nil for keys that are none of LoRA's.
     init?(_ name: String, in file: any TensorSource) throws {
         for (sign, kind) in [
-            ("hada_", "LoHa"), ("lokr_", "LoKr"), ("dora_scale", "DoRA"), ("lora_mid", "LoCon's Tucker form"),
+            ("hada_", "LoHa"), ("lokr_", "LoKr"), ("dora_scale", "DoRA"), ("lora_magnitude_vector", "DoRA"),
+            ("lora_mid", "LoCon's Tucker form"), ("lora_B.bias", "a LoRA with biases"),
         ]
         where name.contains(sign) {
             throw CheckpointError("\(file): \(name) is of \(kind), which is not supported; use a plain LoRA")
         }
-        guard let ending = Self.endings.first(where: { name.hasSuffix($0.text) }) else { return nil }
-        var module = String(name.dropLast(ending.text.count))
+        // peft names a model's LoRAs: ….lora_A.default.weight, ….lora_A.faceid_0.weight.
+        let short = name.replacing(/\.lora_([AB])\.[^.]+\.weight$/) { ".lora_\($0.1).weight" }
+        guard let ending = Self.endings.first(where: { short.hasSuffix($0.text) }) else { return nil }
+        var module = String(short.dropLast(ending.text.count))
         // Old attention processors: ….attn1.processor.to_q_lora → ….attn1.to_q, to_out_lora → to_out.0
         if module.contains(".processor.") {
             module = module.replacing(".processor.", with: ".").replacing("_lora", with: "")
@@ -47,7 +50,6 @@ struct LoRAKey {
     private static let endings: [(text: String, part: Part)] = [
         (".lora_down.weight", .down), (".lora_up.weight", .up), (".alpha", .alpha),
         (".lora_A.weight", .down), (".lora_B.weight", .up),
-        (".lora_A.default.weight", .down), (".lora_B.default.weight", .up),
         (".lora.down.weight", .down), (".lora.up.weight", .up),
         (".lora_linear_layer.down.weight", .down), (".lora_linear_layer.up.weight", .up),
         ("_lora.down.weight", .down), ("_lora.up.weight", .up),
@@ -67,7 +69,8 @@ struct LoRAPair {
     }
 
     func change(
-        of module: String, in file: any TensorSource, _ model: any TensorSource, alpha common: Float?
+        of module: String, in file: any TensorSource, _ model: any TensorSource,
+        _ settings: PeftSettings?
     ) throws -> LoRA.Change {
         guard let down, let up else {
             throw CheckpointError(
@@ -84,7 +87,13 @@ struct LoRAPair {
             throw CheckpointError(
                 "\(file): \(down) \(a.shape) and \(up) \(b.shape) make no change of \(module), which is \(wanted)")
         }
-        let alpha = try alpha.map { try file.tensor($0).scalars.first ?? Float(rank) } ?? common ?? Float(rank)
-        return LoRA.Change(down: a, up: b, scale: alpha / Float(rank))
+        var scale = try settings?.scale(of: module, rank: rank) ?? 1
+        if let alpha, let number = try file.tensor(alpha).scalars.first { scale = number / Float(rank) }
+        for (key, isFinite) in [(down, a.isFinite), (up, b.isFinite), (alpha ?? module, scale.isFinite)] where !isFinite {
+            throw CheckpointError(
+                "\(file): \(key) holds numbers that are not finite (NaN or infinity); the LoRA's file is damaged, or its "
+                    + "training or conversion to half precision failed: download it again or use another")
+        }
+        return LoRA.Change(down: a, up: b, scale: scale)
     }
 }

@@ -7,7 +7,8 @@ public import TensorEngine
 ///
 /// Reads h94's keys (`image_proj.*`, `ip_adapter.{1, 3, …}.to_{k,v}_ip.weight`, the odd numbers counting the
 /// cross-attentions in diffusers' order: down blocks, up blocks, mid block) and diffusers' own
-/// (`encoder_hid_proj.image_projection_layers.0.*`, `….attn2.processor.to_{k,v}_ip.0.weight`).
+/// (`encoder_hid_proj.image_projection_layers.0.*`, `….attn2.processor.to_{k,v}_ip.0.weight`). FaceID's LoRA is not part of it
+/// (``AdapterLoRA``).
 public struct IPAdapterModel: Sendable {
     /// Image embedding → tokens.
     public let projection: ImageProjection

@@ -2,33 +2,49 @@ public import Checkpoint
 internal import NeuralNetwork
 public import TensorEngine
 
-/// What CLIP sees in a photo → conditioning tokens, in the form that an adapter's file has:
+/// What is read of a photo → conditioning tokens, in the form that an adapter's file has:
 ///
 /// | file | reads | matches |
 /// |---|---|---|
 /// | `ip-adapter_sd15`, `_light` | image embedding | h94's `ImageProjModel`, diffusers' `ImageProjection` |
 /// | `ip-adapter-plus`, `-plus-face` | hidden states | h94's `Resampler`, diffusers' `IPAdapterPlusImageProjection` |
 /// | `ip-adapter-full-face` | hidden states | h94's `MLPProjModel`, diffusers' `IPAdapterFullImageProjection` |
+/// | `ip-adapter-faceid`, `-portrait` | face embedding | h94's `MLPProjModel` of FaceID, diffusers' `IPAdapterFaceIDImageProjection` |
 ///
-/// In the first, the unconditional branch is a zero embedding put through the same layers: its tokens are not zero. In the
-/// others it is the hidden states of a photo whose pixel values are zero.
+/// Of embeddings, the unconditional branch is a zero one put through the same layers: its tokens are not zero. Of hidden
+/// states it is those of a photo whose pixel values are zero.
 public struct ImageProjection: Sendable {
     private enum Form: Sendable {
         case linear(proj: Linear, norm: LayerNorm)
         case resampler(Resampler)
         case full(first: Linear, second: Linear, norm: LayerNorm)
+        case faceID(first: Linear, second: Linear, norm: LayerNorm)
+    }
+
+    /// What is read of a photo.
+    public enum Input: Sendable {
+        /// CLIP's image embedding, [E].
+        case imageEmbedding
+        /// The vision tower's last hidden states but one, [patches + 1, E].
+        case hiddenStates
+        /// A face recogniser's embedding of length 1 (insightface's `normed_embedding`), [E].
+        case faceEmbedding
     }
     private let form: Form
-    /// Tokens for each photo: 4 in SD 1.5's IP-Adapter, 16 in Plus; in full-face, as many as there are states.
+    /// Tokens for each photo: 4 in SD 1.5's IP-Adapter and FaceID, 16 in Plus; in full-face, as many as there are states.
     public let tokens: Int?
-    /// Width of the image embedding or of a hidden state, E.
+    /// Width of the embedding or of a hidden state, E.
     public let embeddingWidth: Int
     /// Width of a token: the UNet's cross_attention_dim, D.
     public let tokenWidth: Int
 
-    /// Whether it reads the tower's last hidden states but one, [patches + 1, E], rather than the image embedding [E].
-    public var readsHiddenStates: Bool {
-        if case .linear = form { false } else { true }
+    /// What it reads of a photo.
+    public var input: Input {
+        switch form {
+        case .linear: .imageEmbedding
+        case .resampler, .full: .hiddenStates
+        case .faceID: .faceEmbedding
+        }
     }
 
     /// The projection of an IP-Adapter's file, under h94's keys or diffusers'.
@@ -40,14 +56,20 @@ public struct ImageProjection: Sendable {
 
     /// Finds the form by the names there are, and the sizes by their shapes.
     ///
-    /// - Throws: `CheckpointError` for FaceID, which reads face embeddings, and for anything unknown
+    /// - Throws: `CheckpointError` for FaceID Plus and for anything unknown
     public init(_ w: Weights) throws {
+        if (w / "perceiver_resampler" / "proj_in").has("weight") || (w / "proj" / "net" / 0 / "proj").has("weight") {
+            throw CheckpointError(
+                "\(w.path): is of FaceID Plus (ip-adapter-faceid-plus_sd15, -plusv2_sd15), which reads a face embedding and "
+                    + "CLIP's states of the face at once and is not supported; use ip-adapter-faceid_sd15, or -plus-face_sd15"
+            )
+        }
         if w.has("latents") {
             let resampler = try Resampler(w)
             self.init(
                 .resampler(resampler), tokens: resampler.tokens, inputs: resampler.inputs, width: resampler.width)
-        } else if let full = try Self.full(w) {
-            self = full
+        } else if let perceptron = try Self.perceptron(w) {
+            self = perceptron
         } else {
             let width = try (w / "norm").shape("weight")[0]
             let linear = w.any(of: "image_embeds", "proj")
@@ -59,27 +81,31 @@ public struct ImageProjection: Sendable {
         }
     }
 
-    /// Linear, GELU, Linear, LayerNorm of every state; nil for a file of another form.
-    private static func full(_ w: Weights) throws -> ImageProjection? {
+    /// Linear, GELU, Linear, LayerNorm: of every state (full-face), or of one vector that becomes several tokens (FaceID);
+    /// nil for a file of another form.
+    private static func perceptron(_ w: Weights) throws -> ImageProjection? {
         let isDiffusers = (w / "ff" / "net" / 0 / "proj").has("weight")
         let (first, second) =
             isDiffusers ? (w / "ff" / "net" / 0 / "proj", w / "ff" / "net" / 2) : (w / "proj" / 0, w / "proj" / 2)
-        let norm = isDiffusers ? w / "norm" : w / "proj" / 3
-        guard first.has("weight") || (w / "perceiver_resampler" / "proj_in").has("weight") else { return nil }
-        // FaceID has one vector for several tokens, and its norm elsewhere.
-        guard norm.has("weight"), try norm.shape("weight")[0] == second.shape("weight")[0] else {
-            throw CheckpointError(
-                "\(w.path): reads face embeddings (FaceID), which are not made here; use ip-adapter_sd15, -plus, -plus-face "
-                    + "or -full-face")
-        }
+        guard first.has("weight") else { return nil }
         let (inner, outer) = (try first.shape("weight"), try second.shape("weight"))
-        guard inner.count == 2, outer.count == 2 else {
-            throw CheckpointError("\(first.path): shapes \(inner) and \(outer) are not of linear layers")
+        // h94 has full-face's norm in the row of layers, FaceID's beside it; diffusers has both beside it.
+        let norm = isDiffusers || !(w / "proj" / 3).has("weight") ? w / "norm" : w / "proj" / 3
+        let width = try norm.shape("weight")[0]
+        guard inner.count == 2, outer.count == 2, width > 0, outer[0] % width == 0 else {
+            throw CheckpointError(
+                "\(first.path): shapes \(inner) and \(outer) are not of linear layers that end in whole tokens of \(width)")
         }
-        let form = Form.full(
+        let layers = (
             first: try Linear(first, inner[1], inner[0]), second: try Linear(second, inner[0], outer[0]),
-            norm: try LayerNorm(norm, outer[0]))
-        return ImageProjection(form, tokens: nil, inputs: inner[1], width: outer[0])
+            norm: try LayerNorm(norm, width)
+        )
+        if outer[0] == width {
+            let form = Form.full(first: layers.first, second: layers.second, norm: layers.norm)
+            return ImageProjection(form, tokens: nil, inputs: inner[1], width: width)
+        }
+        let form = Form.faceID(first: layers.first, second: layers.second, norm: layers.norm)
+        return ImageProjection(form, tokens: outer[0] / width, inputs: inner[1], width: width)
     }
 
     /// A projection of image embeddings, of given sizes, under h94's key names.
@@ -96,7 +122,7 @@ public struct ImageProjection: Sendable {
         (self.form, self.tokens, embeddingWidth, tokenWidth) = (form, tokens, inputs, width)
     }
 
-    /// Photos [N, images, E], or their hidden states [N, images, (patches + 1) · E], → [N, images · tokens, D], in the
+    /// Embeddings of photos [N, images, E], or their hidden states [N, images, (patches + 1) · E], → [N, images · tokens, D], in the
     /// images' order.
     public func callAsFunction(_ embeddings: Tensor) -> Tensor {
         let (n, images) = (embeddings.shape[0], embeddings.shape[1])
@@ -106,6 +132,8 @@ public struct ImageProjection: Sendable {
             case .linear(let proj, let norm): norm(proj(states).reshaped([-1, tokenWidth]))
             case .resampler(let resampler): resampler(states)
             case .full(let first, let second, let norm): norm(second(first(states, activation: .gelu)))
+            case .faceID(let first, let second, let norm):
+                norm(second(first(states, activation: .gelu)).reshaped([-1, tokenWidth]))
             }
         return rows.reshaped([n, -1, tokenWidth])
     }

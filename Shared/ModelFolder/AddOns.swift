@@ -1,3 +1,4 @@
+internal import AddOnFiles
 public import CLIP
 internal import Checkpoint
 internal import Diffusion
@@ -12,10 +13,7 @@ public struct LoRAChoice: Sendable, Hashable {
     public init(name: String, weight: Float) { (self.name, self.weight) = (name, weight) }
 }
 
-/// What people put beside a model to change it: `loras/` and `embeddings/` in its folder, a file each, found by its name
-/// without the ending. Files may come and go while a service runs.
-///
-/// A name is looked up among the files that are there and never made a path of.
+/// What people put beside a model to change it (`AddOnFiles`), read.
 public final class AddOns: Sendable {
     private let folder: PipelineFolder
     /// Hashes of files by path, for as long as size and time of the file stay the same.
@@ -37,15 +35,12 @@ public final class AddOns: Sendable {
     /// Finds LoRAs by name.
     /// - Throws: `CheckpointError` that lists those there are
     public func find(_ choices: [LoRAChoice]) throws -> Chosen {
-        let files = try self.files(in: "loras")
+        let files = try self.files(.loras)
         return Chosen(
             loras: try choices.map { choice in
                 guard let file = files[choice.name] else {
-                    let known = files.keys.sorted().prefix(50).joined(separator: ", ")
-                    throw CheckpointError(
-                        "there is no LoRA '\(choice.name.prefix(100))' in \(folder.url.path)/loras; "
-                            + (known.isEmpty
-                                ? "the folder is empty: put a .safetensors file there" : "there are: \(known)"))
+                    let words = AddOnFiles(models: folder.url).unknownLoRA(choice.name, among: files)
+                    throw CheckpointError("\(words.problem); \(words.remedy)")
                 }
                 return (choice, file, try hash(of: file))
             })
@@ -77,7 +72,7 @@ public final class AddOns: Sendable {
     /// or whose word, is somewhere in the text.
     public func words(in text: String, width: Int) throws -> [(word: LearnedWord, hash: String)] {
         let text = text.lowercased()
-        return try files(in: "embeddings").sorted { $0.key < $1.key }.compactMap { name, file in
+        return try files(.embeddings).sorted { $0.key < $1.key }.compactMap { name, file in
             let source: any TensorSource
             do { source = try CheckpointFile.open(file) } catch {
                 // A damaged file matters to those who name it.
@@ -89,22 +84,8 @@ public final class AddOns: Sendable {
         }
     }
 
-    /// Files of a folder by name without ending; of several with one name, safetensors first.
-    private func files(in name: String) throws -> [String: URL] {
-        let place = folder.url.appendingPathComponent(name)
-        guard FileManager.default.fileExists(atPath: place.path) else { return [:] }
-        let found: [String]
-        do { found = try FileManager.default.contentsOfDirectory(atPath: place.path) } catch {
-            throw CheckpointError("\(place.path): cannot be listed: \(error.localizedDescription)")
-        }
-        var files: [String: URL] = [:]
-        for ending in ["safetensors", "pt", "bin", "pth", "ckpt"] {
-            for file in found.sorted() where !file.hasPrefix(".") && (file as NSString).pathExtension == ending {
-                let stem = (file as NSString).deletingPathExtension
-                if files[stem] == nil { files[stem] = place.appendingPathComponent(file) }
-            }
-        }
-        return files
+    private func files(_ kind: AddOnFiles.Kind) throws -> [String: URL] {
+        do { return try AddOnFiles(models: folder.url).files(kind) } catch { throw CheckpointError("\(error)") }
     }
 
     private func hash(of file: URL) throws -> String {

@@ -15,10 +15,21 @@ public struct AlignmentNetwork: Sendable {
     private let vision: CLIPVisionModel
     private let text: (model: CLIPTextModel, projection: Linear, tokenizer: BytePairTokenizer)?
 
+    /// Whether there is any: a folder with a FaceID adapter may have no vision tower.
+    public static func isThere(_ folder: PipelineFolder) throws -> Bool {
+        try hasOwn(folder) || folder.hasImageEncoder || folder.imageProjection().input != .faceEmbedding
+    }
+
+    private static func home(_ folder: PipelineFolder) -> URL { folder.url.appendingPathComponent("evaluation/clip") }
+
+    private static func hasOwn(_ folder: PipelineFolder) -> Bool {
+        FileManager.default.fileExists(atPath: home(folder).appendingPathComponent("config.json").path)
+    }
+
     /// The network of a model folder.
     public init(_ folder: PipelineFolder) throws {
-        let home = folder.url.appendingPathComponent("evaluation/clip")
-        guard FileManager.default.fileExists(atPath: home.appendingPathComponent("config.json").path) else {
+        let home = Self.home(folder)
+        guard Self.hasOwn(folder) else {
             vision = try folder.vision()
             text = try folder.textProjection().map { (try folder.text(), $0, try folder.tokenizer()) }
             return

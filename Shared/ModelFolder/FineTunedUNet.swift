@@ -8,9 +8,10 @@ extension PipelineFolder {
     /// - Parameters:
     ///   - weights: whole tensors under the UNet's keys, or LoRA's A and B under peft's
     ///   - chosen: LoRAs to merge
+    ///   - adapted: for pictures with the IP-Adapter; if that is a FaceID, its own LoRA is merged too
     /// - Throws: `CheckpointError` for weights of another model
     public func unet(
-        fineTunedBy weights: [String: Tensor], loras chosen: AddOns.Chosen? = nil
+        fineTunedBy weights: [String: Tensor], loras chosen: AddOns.Chosen? = nil, adapted: Bool = false
     ) throws -> UNet2DConditionModel {
         let base = try unetSource()
         for (name, tensor) in weights {
@@ -23,9 +24,10 @@ extension PipelineFolder {
                         + "model")
             }
         }
-        let loras = try (chosen?.loras ?? []).map {
+        var loras = try (chosen?.loras ?? []).map {
             (try LoRA(CheckpointFile.open($0.file), for: base), $0.choice.weight)
         }
+        if adapted, let own = try adapterLoRA() { loras.insert((own, 1), at: 0) }
         let changed = LoRA.applied(loras, to: Changed(base: base, weights: weights))
         return try UNet2DConditionModel(Weights(changed), unetConfig())
     }

@@ -10,7 +10,7 @@ public struct PersonConditioner: Sendable {
     let projection: ImageProjection
     let selfAttention: PhotoSelfAttention?
     let selfAttentionProjection: ImageProjection?
-    /// What stands for no photo, [E]: zeros, or what the tower sees in a photo of zeros (IP-Adapter Plus).
+    /// What stands for no photo, [E]: zeros, or what the tower sees in a photo of zeros (IP-Adapter Plus, full-face).
     let unconditional: Tensor
 
     /// Loads the projections and, where there is one, the self-attention.
@@ -18,16 +18,17 @@ public struct PersonConditioner: Sendable {
         projection = try folder.imageProjection()
         selfAttention = try folder.selfAttention()
         selfAttentionProjection = try folder.selfAttentionProjection()
-        if projection.readsHiddenStates {
+        switch projection.input {
+        case .hiddenStates:
             let encoder = try PhotoEncoder(folder)
             unconditional = encoder(.zeros([1, encoder.side, encoder.side, 3]))[0]
-        } else {
+        case .imageEmbedding, .faceEmbedding:
             unconditional = .zeros([projection.embeddingWidth])
         }
     }
 
     /// - Parameters:
-    ///   - embeddings: of the photos that the method looks at, [photos, E] (``PhotoEncoder``)
+    ///   - embeddings: of the photos that the method looks at, [photos, E] (``PhotoReader``)
     ///   - weights: a factor on each photo; see `Aggregation`
     /// - Returns: tokens [2, T, cross_attention_dim]: row 0 unconditional, made in the same way from no photos
     public func callAsFunction(

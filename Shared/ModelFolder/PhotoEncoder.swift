@@ -1,4 +1,5 @@
 internal import CLIP
+internal import Checkpoint
 internal import IPAdapter
 public import TensorEngine
 
@@ -7,14 +8,16 @@ public import TensorEngine
 public struct PhotoEncoder: Sendable {
     let model: CLIPVisionModel
     let readsHiddenStates: Bool
-    /// Names the weights and what is read: embeddings of one are of no use to another.
-    public let hash: String
 
     /// Loads the vision tower.
     public init(_ folder: PipelineFolder) throws {
+        let input = try folder.imageProjection().input
+        guard input != .faceEmbedding else {
+            throw CheckpointError(
+                "\(folder.adapterFile.path): reads face embeddings (FaceID), not what CLIP sees; use another adapter here")
+        }
+        readsHiddenStates = input == .hiddenStates
         model = try folder.vision()
-        readsHiddenStates = try folder.imageProjection().readsHiddenStates
-        hash = try folder.visionHash() + (readsHiddenStates ? "-hidden-states" : "")
     }
 
     /// Side of the tower's input in pixels.

@@ -79,8 +79,10 @@ public struct PicturePipeline: Sendable {
     }
 
     /// Loads what the pictures need.
-    public init(_ folder: PipelineFolder) throws {
-        unet = try folder.unet()
+    ///
+    /// - Parameter adapted: for pictures of people; without, a FaceID adapter's LoRA is left out
+    public init(_ folder: PipelineFolder, adapted: Bool = true) throws {
+        unet = try adapted ? folder.adaptedUNet() : folder.unet()
         vae = try folder.vae()
         adapter = try folder.adapter(for: unet)
         selfAttentionAdapter = try folder.selfAttentionAdapter(for: unet)

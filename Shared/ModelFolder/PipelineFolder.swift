@@ -1,6 +1,6 @@
+internal import AddOnFiles
 public import CLIP
 public import Checkpoint
-internal import Crypto
 public import Diffusion
 public import Foundation
 public import IPAdapter
@@ -42,7 +42,7 @@ public struct PipelineFolder: Sendable {
     ///
     /// - Parameter adapter: the IP-Adapter's folder or file, if in none of the usual places or of another kind
     public init(_ url: URL, adapter: URL? = nil) throws {
-        let isFile = ["safetensors", "ckpt"].contains(url.pathExtension)
+        let isFile = AddOnFiles.singleFileEndings.contains(url.pathExtension)
         guard isFile || FileManager.default.fileExists(atPath: url.appendingPathComponent("model_index.json").path)
         else {
             throw CheckpointError(
@@ -98,8 +98,17 @@ public struct PipelineFolder: Sendable {
     }
 
     /// The denoiser.
-    public func unet() throws -> UNet2DConditionModel {
-        let (source, config) = (try unetSource(), try unetConfig())
+    public func unet() throws -> UNet2DConditionModel { try unet(unetSource()) }
+
+    /// The denoiser as pictures of people are drawn with it: with the LoRA in it that a FaceID adapter brings.
+    public func adaptedUNet() throws -> UNet2DConditionModel {
+        let source = try unetSource()
+        guard let lora = try adapterLoRA() else { return try unet(source) }
+        return try unet(LoRA.applied([(lora, 1)], to: source))
+    }
+
+    private func unet(_ source: any TensorSource) throws -> UNet2DConditionModel {
+        let config = try unetConfig()
         let inputs = source.shape(of: "conv_in.weight")?.dropFirst().first ?? config.inChannels
         let known = [config.outChannels, 2 * config.outChannels + 1]
         guard inputs == config.inChannels, known.contains(inputs) else {
@@ -131,10 +140,18 @@ public struct PipelineFolder: Sendable {
 
     /// W'k, W'v and the image projection, for `unet`.
     public func adapter(for unet: UNet2DConditionModel) throws -> IPAdapterModel {
-        let weights = Weights(try adapterCheckpoint())
+        let weights = Weights(AdapterWithoutLoRA(try adapterCheckpoint()))
         let model = try IPAdapterModel(weights, for: unet)
         try weights.requireAllTaken()
         return model
+    }
+
+    /// What a FaceID adapter changes in the UNet: the LoRA inside its file, or else in h94's file of the same name with
+    /// `_lora`; nil for other adapters.
+    func adapterLoRA() throws -> LoRA? {
+        let (adapter, unet) = (try adapterCheckpoint(), try unetSource())
+        if let own = try AdapterLoRA(adapter, for: unet) { return try LoRA(own, for: unet) }
+        return try adapterLoRAFile.map { try LoRA(CheckpointFile.open($0), for: unet) }
     }
 
     /// The image projection alone.
@@ -191,11 +208,18 @@ public struct PipelineFolder: Sendable {
 
     // MARK: Identity
 
-    /// Hash of what makes image embeddings, the vision tower; embeddings are cached under it.
-    public func visionHash() throws -> String {
-        let home = try imageEncoderURL()
-        return try Self.hash(
-            [home.appendingPathComponent("config.json")] + CheckpointPlace.find(in: home, "model").files())
+    /// Hash of what reads photos, and what it reads; what was read is cached under it.
+    public func photoHash() throws -> String {
+        func vision() throws -> String {
+            let home = try imageEncoderURL()
+            return try Self.hash(
+                [home.appendingPathComponent("config.json")] + CheckpointPlace.find(in: home, "model").files())
+        }
+        return switch try imageProjection().input {
+        case .imageEmbedding: try vision()
+        case .hiddenStates: try vision() + "-hidden-states"
+        case .faceEmbedding: try Self.hash(FaceEncoder.files(url)) + "-face"
+        }
     }
 
     /// Hash of what makes text embeddings: tokenizer and text tower.
@@ -211,7 +235,7 @@ public struct PipelineFolder: Sendable {
     /// Hash of what makes pictures from embeddings and tokens: UNet, VAE, adapter and schedule.
     public func pictureHash() throws -> String {
         let schedule = configFile("scheduler/scheduler_config.json")
-        return try Self.hash(files(of: .unet) + files(of: .vae) + schedule + [adapterFile] + ownAdapterFile)
+        return try Self.hash(files(of: .unet) + files(of: .vae) + schedule + [adapterFile] + ownAdapterFile + (adapterLoRAFile.map { [$0] } ?? []))
     }
 
     /// Whether the weights are the seeded random miniature's, whose pictures are noise.
@@ -226,6 +250,16 @@ public struct PipelineFolder: Sendable {
     private var ownAdapterFile: [URL] {
         FileManager.default.fileExists(atPath: selfAttentionURL.path) ? [selfAttentionURL] : []
     }
+
+    /// h94's `ip-adapter-faceid_sd15_lora.safetensors` beside `ip-adapter-faceid_sd15.bin`.
+    private var adapterLoRAFile: URL? {
+        let name = adapterFile.deletingPathExtension().lastPathComponent + "_lora.safetensors"
+        let file = adapterFile.deletingLastPathComponent().appendingPathComponent(name)
+        return FileManager.default.fileExists(atPath: file.path) ? file : nil
+    }
+
+    /// Whether there is a vision tower; a FaceID adapter does without.
+    public var hasImageEncoder: Bool { (try? imageEncoderURL()) != nil }
 
     private func imageEncoderURL() throws -> URL { try AdapterPlace.imageEncoder(near: url, adapter: adapterURL) }
 
@@ -314,14 +348,5 @@ public struct PipelineFolder: Sendable {
         }
     }
 
-    /// SHA-256 over the files' bytes, in order; hex.
-    static func hash(_ files: [URL]) throws -> String {
-        var hash = SHA256()
-        for file in files {
-            let handle = try FileHandle(forReadingFrom: file)
-            defer { try? handle.close() }
-            while let chunk = try handle.read(upToCount: 8 << 20), !chunk.isEmpty { hash.update(data: chunk) }
-        }
-        return hash.finalize().map { String(format: "%02x", $0) }.joined()
-    }
+    static func hash(_ files: [URL]) throws -> String { try FileHash()(files) }
 }

@@ -20,12 +20,14 @@ public struct PhotoRow: Sendable {
     public let width: Int
     public let height: Int
     public let caption: String?
+    /// Given by the user, for FaceID adapters.
+    public let faceEmbedding: FaceEmbedding?
 
     /// As the API shows it.
     public var view: PhotoView {
         PhotoView(
             id: id, position: position, filename: filename, objectKey: objectKey, width: width, height: height,
-            caption: caption)
+            caption: caption, hasFaceEmbedding: faceEmbedding != nil)
     }
 }
 
@@ -38,14 +40,16 @@ public struct NewPhoto: Sendable {
     public var width: Int
     public var height: Int
     public var caption: String?
+    public var faceEmbedding: FaceEmbedding?
 
     /// All of its facts.
     public init(
         filename: String, contentHash: String, objectKey: String, mediaType: String, width: Int, height: Int,
-        caption: String?
+        caption: String?, faceEmbedding: FaceEmbedding? = nil
     ) {
         (self.filename, self.contentHash, self.objectKey) = (filename, contentHash, objectKey)
         (self.mediaType, self.width, self.height, self.caption) = (mediaType, width, height, caption)
+        self.faceEmbedding = faceEmbedding
     }
 }
 
@@ -93,7 +97,7 @@ extension Database {
     // MARK: Photos
 
     /// Adds a photo, unless the person has the same bytes already. A new one is embedded ahead of time: an `embed` job
-    /// with one task is accepted in the same transaction.
+    /// with one task is accepted in the same transaction. A face embedding that comes with known bytes replaces theirs.
     public func addPhoto(_ photo: NewPhoto, to person: UUID) async throws -> (photo: PhotoRow, isNew: Bool) {
         let (id, job, task) = (UUID(), UUID(), UUID())
         return try await transaction { transaction in
@@ -104,18 +108,21 @@ extension Database {
                 "SELECT * FROM photos WHERE person_id = $1 AND content_hash = $2", person, photo.contentHash)
             if let row = known.first {
                 let found = try Self.photo(row)
-                return (found, found.id == id)
+                guard let face = photo.faceEmbedding, face != found.faceEmbedding else { return (found, found.id == id) }
+                let changed = try await transaction.query(
+                    "UPDATE photos SET face_embedding = $2 WHERE id = $1 RETURNING *", found.id, face.base64)
+                return (try changed.first.map(Self.photo) ?? found, found.id == id)
             }
             let rows = try await transaction.query(
                 """
                 INSERT INTO photos (id, person_id, position, filename, content_hash, object_key, media_type, width,
-                                    height, caption)
-                SELECT $1, $2, coalesce(max(position) + 1, 0), $3, $4, $5, $6, $7, $8, $9
+                                    height, caption, face_embedding)
+                SELECT $1, $2, coalesce(max(position) + 1, 0), $3, $4, $5, $6, $7, $8, $9, $10
                 FROM photos WHERE person_id = $2
                 RETURNING *
                 """,
                 id, person, photo.filename, photo.contentHash, photo.objectKey, photo.mediaType, photo.width,
-                photo.height, photo.caption)
+                photo.height, photo.caption, photo.faceEmbedding?.base64)
             guard let row = rows.first else { throw StoreError.decoding("no photo came back") }
             try await transaction.accept(
                 job: job, kind: "embed", person: person, request: Data("{}".utf8), idempotencyKey: nil, notices: [],
@@ -157,6 +164,7 @@ extension Database {
             id: try row.get("id"), person: try row.get("person_id"), position: try row.get("position"),
             filename: try row.get("filename"), contentHash: try row.get("content_hash"),
             objectKey: try row.get("object_key"), mediaType: try row.get("media_type"), width: try row.get("width"),
-            height: try row.get("height"), caption: try row.getOptional("caption"))
+            height: try row.get("height"), caption: try row.getOptional("caption"),
+            faceEmbedding: try row.getOptional("face_embedding"))
     }
 }

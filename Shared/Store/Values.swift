@@ -1,3 +1,4 @@
+public import Contracts
 public import Foundation
 
 /// What can be a parameter of a statement, in Postgres' text form.
@@ -48,6 +49,13 @@ extension Bool: PostgresEncodable, PostgresDecodable {
 extension UUID: PostgresEncodable, PostgresDecodable {
     public var postgresText: String? { uuidString }
     public init?(postgresText: String) { self.init(uuidString: postgresText) }
+}
+
+extension FaceEmbedding: PostgresDecodable {
+    public init?(postgresText: String) {
+        guard let embedding = try? FaceEmbedding(base64: postgresText) else { return nil }
+        self = embedding
+    }
 }
 
 /// Times are selected as `extract(epoch FROM …)`: seconds since 1970.

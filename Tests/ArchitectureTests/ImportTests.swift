@@ -7,7 +7,7 @@ import Testing
     /// which of them).
     static let layers: [[String]] = [
         ["COneDNN", "COpenBLAS", "CImageCodecs", "CRabbitMQ", "CPostgres", "CKernels"],
-        ["ImageIO", "TensorEngine", "Contracts", "Telemetry"],
+        ["ImageIO", "TensorEngine", "AddOnFiles", "Contracts", "Telemetry"],
         ["Checkpoint", "Messaging", "Store", "RenderedPeople"],
         ["NeuralNetwork", "ServiceKit"],
         ["CLIP", "Diffusion", "ImageMetrics", "Faces"],

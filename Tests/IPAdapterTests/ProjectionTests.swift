@@ -17,7 +17,7 @@ import Testing
         let file = try fixture(kind)
         let projection = try ImageProjection(adapter: Weights(file) / names)
         let states = try file.tensor("in.states")
-        #expect(projection.readsHiddenStates)
+        #expect(projection.input == .hiddenStates)
         #expect(projection.embeddingWidth == states.shape[2] && projection.tokenWidth == 12)
         #expect(projection.tokens == (kind == "plus" ? 5 : nil))
         let want = try file.tensor("out.tokens")
@@ -52,7 +52,7 @@ import Testing
             }
         }
         let weights = Weights(try SafetensorsFile(SafetensorsWriter.data(tensors), name: kind))
-        #expect(try IPAdapterModel(weights, for: unet).projection.readsHiddenStates)
+        #expect(try IPAdapterModel(weights, for: unet).projection.input == .hiddenStates)
         try weights.requireAllTaken()
     }
 

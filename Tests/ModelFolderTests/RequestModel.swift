@@ -144,7 +144,7 @@ struct RequestModel {
             width: Self.width)
         change(&sampling)
         var pipeline = pipeline
-        if !loras.isEmpty { pipeline.unet = try folder.unet(fineTunedBy: [:], loras: chosen) }
+        if !loras.isEmpty { pipeline.unet = try folder.unet(fineTunedBy: [:], loras: chosen, adapted: true) }
         return try pipeline.latent(sampling, seed: Self.seed, inputs).channelsFirst()
     }
 
