@@ -70,10 +70,11 @@ struct JobRoutes: Sendable {
         return try .json(job, status: id == plan.id ? .accepted : .ok)
     }
 
-    /// Refuses LoRAs that are not there. Where the gateway does not see the models folder, the stages say so.
-    private func check(_ loras: [LoRAUse]) throws {
-        guard !loras.isEmpty, FileManager.default.fileExists(atPath: addOns.models.path) else { return }
-        let files = try addOns.files(.loras)
+    /// Refuses LoRAs that are not there. Where the gateway cannot see the models folder, the stages say so.
+    private func check(_ loras: [LoRAUse]) throws(APIError) {
+        guard !loras.isEmpty, FileManager.default.fileExists(atPath: addOns.models.path),
+            let files = try? addOns.files(.loras)
+        else { return }
         for lora in loras where files[lora.name] == nil {
             let words = addOns.unknownLoRA(lora.name, among: files)
             throw APIError.invalid(words.problem, remedy: words.remedy)

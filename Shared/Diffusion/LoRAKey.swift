@@ -89,7 +89,8 @@ struct LoRAPair {
         }
         var scale = try settings?.scale(of: module, rank: rank) ?? 1
         if let alpha, let number = try file.tensor(alpha).scalars.first { scale = number / Float(rank) }
-        for (key, isFinite) in [(down, a.isFinite), (up, b.isFinite), (alpha ?? module, scale.isFinite)] where !isFinite {
+        for (key, isFinite) in [(down, a.isFinite), (up, b.isFinite), (alpha ?? module, scale.isFinite)] where !isFinite
+        {
             throw CheckpointError(
                 "\(file): \(key) holds numbers that are not finite (NaN or infinity); the LoRA's file is damaged, or its "
                     + "training or conversion to half precision failed: download it again or use another")

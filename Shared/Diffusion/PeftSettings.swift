@@ -42,7 +42,9 @@ struct PeftSettings {
             }
             pattern[entry.key] = alpha
         }
-        alpha = (json[prefix + "lora_alpha"] as? NSNumber)?.floatValue
+        // peft's default, where it says something of this model but not that.
+        let standard: Float? = json.keys.contains { $0.hasPrefix(prefix) } ? 8 : nil
+        alpha = (json[prefix + "lora_alpha"] as? NSNumber)?.floatValue ?? standard
         usesRootOfRank = isOn("use_rslora")
         description = "\(file)"
     }
@@ -54,7 +56,8 @@ struct PeftSettings {
         }
         guard Set(own.values).count <= 1 else {
             throw CheckpointError(
-                "\(description): in its alpha_pattern \(own.keys.sorted().joined(separator: " and ")) both stand for \(module)")
+                "\(description): in its alpha_pattern \(own.keys.sorted().joined(separator: " and ")) both stand for \(module)"
+            )
         }
         let alpha = own.values.first ?? alpha ?? Float(rank)
         return alpha / (usesRootOfRank ? Float(rank).squareRoot() : Float(rank))

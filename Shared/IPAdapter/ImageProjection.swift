@@ -94,7 +94,8 @@ public struct ImageProjection: Sendable {
         let width = try norm.shape("weight")[0]
         guard inner.count == 2, outer.count == 2, width > 0, outer[0] % width == 0 else {
             throw CheckpointError(
-                "\(first.path): shapes \(inner) and \(outer) are not of linear layers that end in whole tokens of \(width)")
+                "\(first.path): shapes \(inner) and \(outer) are not of linear layers that end in whole tokens of \(width)"
+            )
         }
         let layers = (
             first: try Linear(first, inner[1], inner[0]), second: try Linear(second, inner[0], outer[0]),

@@ -19,7 +19,8 @@ struct FileHash {
     /// The files' hash.
     func callAsFunction(_ files: [URL]) throws -> String {
         guard let cache, let stamp = stamp(of: files) else { return try Self.read(files) }
-        let entry = cache.appendingPathComponent(Self.hex(SHA256.hash(data: Data(files.map(\.path).joined(separator: "\n").utf8))))
+        let entry = cache.appendingPathComponent(
+            Self.hex(SHA256.hash(data: Data(files.map(\.path).joined(separator: "\n").utf8))))
         if let text = try? String(contentsOf: entry, encoding: .utf8), text.hasPrefix(stamp + "\n") {
             return String(text.dropFirst(stamp.count + 1))
         }

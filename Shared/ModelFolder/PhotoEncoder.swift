@@ -14,7 +14,8 @@ public struct PhotoEncoder: Sendable {
         let input = try folder.imageProjection().input
         guard input != .faceEmbedding else {
             throw CheckpointError(
-                "\(folder.adapterFile.path): reads face embeddings (FaceID), not what CLIP sees; use another adapter here")
+                "\(folder.adapterFile.path): reads face embeddings (FaceID), not what CLIP sees; use another adapter here"
+            )
         }
         readsHiddenStates = input == .hiddenStates
         model = try folder.vision()

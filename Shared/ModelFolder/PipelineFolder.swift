@@ -235,7 +235,9 @@ public struct PipelineFolder: Sendable {
     /// Hash of what makes pictures from embeddings and tokens: UNet, VAE, adapter and schedule.
     public func pictureHash() throws -> String {
         let schedule = configFile("scheduler/scheduler_config.json")
-        return try Self.hash(files(of: .unet) + files(of: .vae) + schedule + [adapterFile] + ownAdapterFile + (adapterLoRAFile.map { [$0] } ?? []))
+        return try Self.hash(
+            files(of: .unet) + files(of: .vae) + schedule + [adapterFile] + ownAdapterFile
+                + (adapterLoRAFile.map { [$0] } ?? []))
     }
 
     /// Whether the weights are the seeded random miniature's, whose pictures are noise.

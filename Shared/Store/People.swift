@@ -108,7 +108,9 @@ extension Database {
                 "SELECT * FROM photos WHERE person_id = $1 AND content_hash = $2", person, photo.contentHash)
             if let row = known.first {
                 let found = try Self.photo(row)
-                guard let face = photo.faceEmbedding, face != found.faceEmbedding else { return (found, found.id == id) }
+                guard let face = photo.faceEmbedding, face != found.faceEmbedding else {
+                    return (found, found.id == id)
+                }
                 let changed = try await transaction.query(
                     "UPDATE photos SET face_embedding = $2 WHERE id = $1 RETURNING *", found.id, face.base64)
                 return (try changed.first.map(Self.photo) ?? found, found.id == id)
