@@ -163,7 +163,9 @@ let package = Package(
         tests("DiffusionTests", ["Diffusion", "Checkpoint", "TensorEngine"]),
         tests("TrainingTests", ["Training", "RenderedPeople", "Diffusion", "Checkpoint", "TensorEngine"]),
         tests("StudyTests", ["Study", "Training", "ModelFolder", "RenderedPeople", "Checkpoint"]),
-        .target(name: "TestSupport", path: "Tests/Support", swiftSettings: strict),
+        .target(
+            name: "TestSupport", dependencies: ["Checkpoint", "TensorEngine"], path: "Tests/Support",
+            swiftSettings: strict),
         .target(
             name: "MalformedFiles",
             dependencies: ["ModelFolder", "CLIP", "Diffusion", "ImageIO", "Checkpoint", "TensorEngine"],
@@ -181,7 +183,7 @@ let package = Package(
             "IPAdapterTests", ["IPAdapter", "Diffusion", "Checkpoint", "TensorEngine"], resources: [.copy("Fixtures")]),
         tests(
             "ModelFolderTests",
-            ["ModelFolder", "CLIP", "Diffusion", "IPAdapter", "ImageIO", "Checkpoint", "TensorEngine"],
+            ["ModelFolder", "CLIP", "Diffusion", "IPAdapter", "ImageIO", "Checkpoint", "TensorEngine", "TestSupport"],
             resources: [.copy("Fixtures")]),
         tests("GoldensTests", ["Goldens"]),
         tests("ContractsTests", ["Contracts", "Training"]),

@@ -1,5 +1,5 @@
 internal import Crypto
-import Foundation
+public import Foundation
 
 /// SHA-256 over files' bytes, in order, as hex: the name of a model part in the database, under which what it computed is
 /// found again.
@@ -7,17 +7,20 @@ import Foundation
 /// Large files are read for it once: the hash is kept in the user's cache folder (`likeness/hashes`), beside what tells that
 /// the files are still those (path, size, time of change, inode). So that a file that changes within the clock's
 /// resolution cannot be mistaken for what it was, nothing is kept of files that were changed less than a minute ago.
-struct FileHash {
+public struct FileHash: Sendable {
     /// Files that together are smaller are read each time.
-    var smallest = 64 << 20
+    public var smallest = 64 << 20
     /// nil: nothing is kept.
-    var cache = FileManager.default.urls(for: .cachesDirectory, in: .userDomainMask).first?
+    public var cache = FileManager.default.urls(for: .cachesDirectory, in: .userDomainMask).first?
         .appendingPathComponent("likeness/hashes")
     /// Files that were changed less than so long ago are read each time.
-    var quarantine: TimeInterval = 60
+    public var quarantine: TimeInterval = 60
+
+    /// As services use it.
+    public init() {}
 
     /// The files' hash.
-    func callAsFunction(_ files: [URL]) throws -> String {
+    public func callAsFunction(_ files: [URL]) throws -> String {
         guard let cache, let stamp = stamp(of: files) else { return try Self.read(files) }
         let entry = cache.appendingPathComponent(
             Self.hex(SHA256.hash(data: Data(files.map(\.path).joined(separator: "\n").utf8))))

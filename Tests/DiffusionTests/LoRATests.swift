@@ -10,8 +10,8 @@ import Testing
     private func random(_ shape: [Int], _ seed: UInt64) -> Tensor {
         Tensor(Philox(seed: seed).normal(shape.reduce(1, *)), shape: shape)
     }
-    private func file(_ tensors: [String: Tensor]) throws -> SafetensorsFile {
-        try SafetensorsFile(SafetensorsWriter.data(tensors), name: "lora.safetensors")
+    private func file(_ tensors: [String: Tensor], metadata: [String: String] = [:]) throws -> SafetensorsFile {
+        try SafetensorsFile(SafetensorsWriter.data(tensors, metadata: metadata), name: "lora.safetensors")
     }
     private func model() throws -> SafetensorsFile {
         try file([
@@ -29,6 +29,7 @@ import Testing
             ],
             ["unet.\(module).lora_A.weight", "unet.\(module).lora_B.weight"],
             ["\(module).lora_A.weight", "\(module).lora_B.weight"],
+            ["\(module).lora_A.faceid_0.weight", "\(module).lora_B.faceid_0.weight"],
             ["unet.\(module).lora.down.weight", "unet.\(module).lora.up.weight"],
             [
                 "unet." + module.replacing("to_q", with: "processor.to_q_lora.down.weight"),
@@ -78,10 +79,58 @@ import Testing
             (["unet.\(module).hada_w1_a": a], "LoHa"),
             (["unet.\(module).lokr_w1": a], "LoKr"),
             (["unet.\(module).dora_scale": a], "DoRA"),
+            (["unet.\(module).lora_magnitude_vector.weight": a], "DoRA"),
+            (["unet.\(module).lora_A.weight": a, "unet.\(module).lora_B.bias": b], "biases"),
+            (
+                ["unet.\(module).lora_A.weight": a, "unet.\(module).lora_B.weight": b.scaled(by: .nan)],
+                "\(module).lora_B.weight holds numbers that are not finite"
+            ),
+            (
+                [
+                    "unet.\(module).lora_A.weight": a.scaled(by: .infinity), "unet.\(module).lora_B.weight": b,
+                ], "\(module).lora_A.weight holds numbers that are not finite"
+            ),
             (["something": a], "holds no LoRA"),
         ]
         for (tensors, words) in faults {
             #expect { try LoRA(file(tensors), for: base) } throws: {
+                "\($0)".contains(words) && "\($0)".contains("lora.safetensors")
+            }
+        }
+    }
+
+    /// (alpha / rank) by peft's settings in the file's metadata; diffusers' own latents of such files are a case of
+    /// RequestTests.
+    @Test func peftSaysHowMuch() throws {
+        let base = try model()
+        let keys = [
+            "unet.\(module).lora_A.weight": random([2, 5], 4), "unet.\(module).lora_B.weight": random([6, 2], 5),
+        ]
+        func change(_ settings: String) throws -> Float {
+            let lora = try LoRA(file(keys, metadata: ["lora_adapter_metadata": settings]), for: base)
+            let changed = try LoRA.applied([(lora, 1)], to: base).tensor(module + ".weight").scalars
+            let plain = try base.tensor(module + ".weight").scalars
+            let whole = try LoRA.applied([(LoRA(file(keys), for: base), 1)], to: base).tensor(module + ".weight")
+                .scalars
+            return (changed[0] - plain[0]) / (whole[0] - plain[0])
+        }
+        for (settings, want) in [
+            (#"{"unet.lora_alpha": 6}"#, 3),
+            (#"{"unet.lora_alpha": 6, "unet.use_rslora": true}"#, 6 / 2.0.squareRoot()),
+            (#"{"unet.lora_alpha": 6, "unet.alpha_pattern": {"attn1.to_q": 1}}"#, 0.5),
+            (#"{"unet.lora_alpha": 6, "unet.alpha_pattern": {"\#(module)": 1, "other": 9}}"#, 0.5),
+            (#"{"unet.lora_alpha": 6, "unet.alpha_pattern": {"tn1.to_q": 1}, "unet.rank_pattern": {"a": 7}}"#, 3),
+            (#"{"text_encoder.lora_alpha": 6}"#, 1), (#"{"unet.lora_alpha": 6, "unet.use_dora": false}"#, 3),
+        ] {
+            let got = try change(settings)
+            #expect(abs(Double(got) - want) < 1e-3, "\(settings): \(got)")
+        }
+        for (settings, words) in [
+            (#"{"unet.use_dora": true}"#, "unet.use_dora"), (#"{"unet.lora_bias": true}"#, "unet.lora_bias"),
+            (#"{"unet.alpha_pattern": {"^mid.*q": 1}}"#, "'^mid.*q'"),
+            (#"{"unet.alpha_pattern": {"to_q": 1, "attn1.to_q": 2}}"#, "attn1.to_q and to_q both"),
+        ] {
+            #expect { try change(settings) } throws: {
                 "\($0)".contains(words) && "\($0)".contains("lora.safetensors")
             }
         }

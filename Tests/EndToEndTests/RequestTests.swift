@@ -56,8 +56,8 @@ extension EndToEndTests {
                 "--no-evaluation")
             #expect(try await stack.results(weighted).files.count == 4)
 
-            let lost = try await stack.queue("--method", "ip-adapter", "--lora", "nothing", "--no-evaluation")
-            let words = try await stack.refusal("jobs", "watch", lost)
+            let lost = ["generate", "--person", "Ann Lee", "--prompt", "x", "--lora", "nothing"]
+            let words = try await stack.refusal(lost)
             #expect(words.contains("no LoRA 'nothing'") && words.contains("bend"), "\(words)")
             #expect(
                 try await stack.refusal("generate", "--person", "Ann Lee", "--person", "Bob", "--prompt", "x").contains(

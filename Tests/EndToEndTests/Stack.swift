@@ -15,8 +15,13 @@ struct Stack: Sendable {
 
     /// Starts servers and services, registers a person with 12 photos, runs `body`, and ends everything.
     ///
-    /// - Parameter portBase: below 32000, from where on Linux gives ports to outgoing connections
-    static func run(portBase: Int, _ body: @Sendable (Stack) async throws -> Void) async throws {
+    /// - Parameters:
+    ///   - portBase: below 32000, from where on Linux gives ports to outgoing connections
+    ///   - prepare: changes the models folder before any service starts; returns variables to set besides
+    static func run(
+        portBase: Int, prepare: @Sendable (_ models: URL) throws -> [String: String] = { _ in [:] },
+        _ body: @Sendable (Stack) async throws -> Void
+    ) async throws {
         try await PrivateServers(portBase: portBase).withServers { servers in
             let folder = FileManager.default.temporaryDirectory.appending(path: uniqueName("stack"))
             try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
@@ -27,9 +32,11 @@ struct Stack: Sendable {
             environment["LIKENESS_GATEWAY_URL"] = "http://127.0.0.1:\(portBase + 600)"
             environment["LIKENESS_LEASE_SECONDS"] = "5"
             environment["LIKENESS_THREADS"] = "1"
+            let bare = Stack(servers: servers, folder: folder, environment: environment)
+            try await bare.likeness("model", "miniature", "--out", folder.appending(path: "models").path)
+            environment.merge(try prepare(folder.appending(path: "models"))) { _, new in new }
             let stack = Stack(servers: servers, folder: folder, environment: environment)
             defer { stack.stopAll() }
-            try await stack.likeness("model", "miniature", "--out", folder.appending(path: "models").path)
             try await stack.likeness(
                 "dataset", "render", "--out", folder.appending(path: "people").path, "--people", "1", "--photos", "12",
                 "--size", "64", "--seed", "5")
@@ -43,6 +50,9 @@ struct Stack: Sendable {
             try FileManager.default.removeItem(at: folder)
         }
     }
+
+    /// The models folder.
+    var models: URL { folder.appending(path: "models") }
 
     /// The folder of the person's photos.
     func photos() throws -> URL {
@@ -63,7 +73,10 @@ struct Stack: Sendable {
     }
 
     /// What the tool says of an input that it must refuse.
-    func refusal(_ arguments: String...) async throws -> String {
+    func refusal(_ arguments: String...) async throws -> String { try await refusal(arguments) }
+
+    /// As above.
+    func refusal(_ arguments: [String]) async throws -> String {
         do {
             let said = try await likeness(arguments)
             throw Accepted(description: "accepted: \(said)")

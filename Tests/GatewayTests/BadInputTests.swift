@@ -57,6 +57,15 @@ import Testing
             try expect(422, "steps is 0", "1 to 1000", of: await send { $0.steps = 0 })
             try expect(422, "'gan'", "ip-adapter-avg", of: await send { $0.methods = ["gan"] })
             try expect(422, "'best'", "ddim", of: await send { $0.scheduler = "best" })
+            let loras = gateway.models.appending(path: "loras")
+            try FileManager.default.createDirectory(at: loras, withIntermediateDirectories: true)
+            try expect(422, "no LoRA 'bend'", "empty", of: await send { $0.loras = [LoRAUse(name: "bend")] })
+            for name in ["soft.safetensors", "old.pt", "notes.txt"] {
+                try Data().write(to: loras.appending(path: name))
+            }
+            try expect(
+                422, "no LoRA 'bend'", "there are: old, soft",
+                of: await send { $0.loras = [LoRAUse(name: "soft"), LoRAUse(name: "bend")] })
             try expect(404, "'Eve'", "person add", of: await send { $0.person = "Eve" })
             try expect(404, "Ada", of: await send { $0.person = "Ada\0x" })
             try expect(409, "Bob has no photos", of: await send { $0.person = "Bob" })
@@ -91,6 +100,10 @@ import Testing
             #expect(try await gateway.count("tasks") == tasks)
             #expect(try await gateway.get("/v1/jobs", as: [JobView].self).isEmpty)
             #expect(try await send { _ in }.status == 202)
+            #expect(try await send { $0.loras = [LoRAUse(name: "soft", weight: 0.5)] }.status == 202)
+            // A gateway that cannot see the models folder leaves it to the stages.
+            try FileManager.default.removeItem(at: gateway.models)
+            #expect(try await send { $0.loras = [LoRAUse(name: "bend")] }.status == 202)
             let changed = try await send { ($0.initImage, $0.width, $0.height) = (key, 64, 72) }
             #expect(changed.status == 202)
             #expect(try changed.decode(JobView.self).request.initImage == key)

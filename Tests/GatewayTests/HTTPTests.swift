@@ -46,6 +46,44 @@ import Testing
         }
     }
 
+    @Test func faceEmbeddingsComeWithPhotos() async throws {
+        try await withGateway(.shared) { gateway in
+            _ = try await gateway.post("/v1/people", NewPerson(name: "Ada"))
+            func send(_ face: String?, _ number: Int = 1) async throws -> RunningGateway.Answer {
+                let headers = ["X-Filename": "ada.png", "X-Face-Embedding": face].compactMapValues { $0 }
+                return try await gateway.send("POST", "/v1/people/Ada/photos", Pictures.png(number), headers: headers)
+            }
+            func kept() async throws -> [FaceEmbedding?] {
+                let person = try await gateway.get("/v1/people/Ada", as: PersonView.self)
+                return try await gateway.database.photos(of: person.id).map(\.faceEmbedding)
+            }
+            let (one, two) = (try embedding(512, at: 3), try embedding(512, at: 4))
+            #expect(try await !send(nil).decode(PhotoView.self).hasFaceEmbedding)
+            // Given later with the same photo, it is added; without one it stays; another one takes its place.
+            let later = try await send(one.base64)
+            #expect(try later.status == 200 && later.decode(PhotoView.self).hasFaceEmbedding)
+            #expect(try await send(nil).status == 200)
+            #expect(try await kept() == [one])
+            #expect(try await send(two.base64).status == 200)
+            #expect(try await kept() == [two])
+            #expect(try await send(one.base64, 2).status == 201)
+            #expect(try await kept() == [two, one])
+            for (bad, words) in [
+                ("AAAA*", "base64"), ("AAAA", "32-bit"), (Data(count: 2048).base64EncodedString(), "length 0"),
+            ] {
+                let answer = try await send(bad, 3)
+                #expect(
+                    answer.status == 422 && answer.text.contains("ada.png") && answer.text.contains(words),
+                    "\(answer.text)")
+            }
+            #expect(try await gateway.count("photos") == 2)
+        }
+    }
+
+    private func embedding(_ count: Int, at place: Int) throws -> FaceEmbedding {
+        try FaceEmbedding((0..<count).map { $0 == place ? 1 : 0 })
+    }
+
     @Test func jobs() async throws {
         try await withGateway(.shared) { gateway in
             _ = try await gateway.post("/v1/people", NewPerson(name: "Ada"))

@@ -12,6 +12,8 @@ struct RunningGateway: Sendable {
     let database: Database
     let prefix: String
     let objects: URL
+    /// The models folder; made by tests that put something there.
+    let models: URL
 
     struct Answer: Sendable {
         let status: Int
@@ -110,7 +112,7 @@ func withGateway(_ servers: Servers, _ body: (RunningGateway) async throws -> Vo
     guard let base = URL(string: "http://127.0.0.1:\(port)") else { throw TestFailure("no URL for port \(port)") }
     let gateway = RunningGateway(
         base: base, database: Database(url: postgres, connections: 2, logger: quiet), prefix: name,
-        objects: folder.appending(path: "objects"))
+        objects: folder.appending(path: "objects"), models: folder.appending(path: "models"))
     let process = Process()
     // Built beside the tests.
     process.executableURL = URL(filePath: "/proc/self/exe").resolvingSymlinksInPath()
@@ -118,7 +120,8 @@ func withGateway(_ servers: Servers, _ body: (RunningGateway) async throws -> Vo
     process.environment = ProcessInfo.processInfo.environment.merging([
         "LIKENESS_AMQP_URL": servers.amqp, "LIKENESS_POSTGRES_URL": postgres, "LIKENESS_QUEUE_PREFIX": name,
         "LIKENESS_RABBITMQ_MANAGEMENT_URL": try servers.management, "LIKENESS_OBJECTS": gateway.objects.path,
-        "LIKENESS_GATEWAY_HOST": "127.0.0.1", "LIKENESS_GATEWAY_PORT": String(port),
+        "LIKENESS_MODELS": gateway.models.path, "LIKENESS_GATEWAY_HOST": "127.0.0.1",
+        "LIKENESS_GATEWAY_PORT": String(port),
     ]) { $1 }
     process.standardInput = FileHandle.nullDevice
     process.standardOutput = try FileHandle(forWritingTo: log)

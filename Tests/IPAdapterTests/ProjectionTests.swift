@@ -56,14 +56,20 @@ import Testing
         try weights.requireAllTaken()
     }
 
-    @Test func faceEmbeddingAdaptersAreRefusedByName() {
-        let weights = [
-            "image_proj.proj.0.weight": Tensor.zeros([16, 8]), "image_proj.proj.2.weight": .zeros([48, 16]),
-            "image_proj.norm.weight": .zeros([12]),
-        ]
+    /// h94's names, and diffusers'.
+    @Test(arguments: [
+        ["image_proj.proj.0.weight", "image_proj.perceiver_resampler.proj_in.weight"],
+        [
+            "encoder_hid_proj.image_projection_layers.0.proj.net.0.proj.weight",
+            "encoder_hid_proj.image_projection_layers.0.proj_in.weight",
+            "encoder_hid_proj.image_projection_layers.0.norm.weight",
+        ],
+    ])
+    func faceIDPlusIsRefusedByName(_ names: [String]) {
         #expect {
-            let file = try SafetensorsFile(SafetensorsWriter.data(weights), name: "ip-adapter-faceid")
+            let weights = Dictionary(uniqueKeysWithValues: names.map { ($0, Tensor.zeros([16, 8])) })
+            let file = try SafetensorsFile(SafetensorsWriter.data(weights), name: "ip-adapter-faceid-plusv2")
             _ = try ImageProjection(adapter: Weights(file))
-        } throws: { "\($0)".contains("FaceID") }
+        } throws: { "\($0)".contains("FaceID Plus") && "\($0)".contains("ip-adapter-faceid_sd15") }
     }
 }

@@ -3,6 +3,7 @@ import Foundation
 import ImageIO
 import ModelFolder
 import TensorEngine
+import TestSupport
 import Testing
 
 /// Networks that score pictures, as they lie in a model folder.
@@ -19,76 +20,6 @@ import Testing
         return RGBImage(width: 96, height: 96, pixels: random.map { UInt8($0 * 255) })
     }
 
-    private func write(_ tensors: [String: [Int]], _ url: URL, changing: [String: Tensor] = [:]) throws {
-        try FileManager.default.createDirectory(
-            at: url.deletingLastPathComponent(), withIntermediateDirectories: true)
-        let random = RandomWeights(seed: 3)
-        var made: [String: Tensor] = [:]
-        for (name, shape) in tensors { made[name] = try changing[name] ?? random.tensor(name, shape: shape) }
-        try SafetensorsWriter.write(made, to: url)
-    }
-
-    private func norm(_ name: String, _ channels: Int) -> [String: [Int]] {
-        Dictionary(
-            uniqueKeysWithValues: ["weight", "bias", "running_mean", "running_var"].map {
-                ("\(name).\($0)", [channels])
-            })
-    }
-
-    /// An IResNet of four channels, a block in each layer.
-    private func writeArcFace(_ folder: URL) throws {
-        var tensors = ["conv1.weight": [4, 3, 3, 3], "prelu.weight": [4], "fc.weight": [8, 196], "fc.bias": [8]]
-        tensors.merge(norm("bn1", 4)) { a, _ in a }
-        tensors.merge(norm("bn2", 4)) { a, _ in a }
-        tensors.merge(norm("features", 8)) { a, _ in a }
-        var ones: [String: Tensor] = [:]
-        for i in 1...4 {
-            let block = "layer\(i).0"
-            for j in 1...3 { tensors.merge(norm("\(block).bn\(j)", 4)) { a, _ in a } }
-            tensors.merge(norm("\(block).downsample.1", 4)) { a, _ in a }
-            tensors["\(block).conv1.weight"] = [4, 4, 3, 3]
-            tensors["\(block).conv2.weight"] = [4, 4, 3, 3]
-            tensors["\(block).downsample.0.weight"] = [4, 4, 1, 1]
-            tensors["\(block).prelu.weight"] = [4]
-        }
-        for (name, shape) in tensors where name.hasSuffix("running_var") {
-            ones[name] = Tensor(repeating: 1, shape: shape)
-        }
-        try write(tensors, folder.appendingPathComponent("evaluation/arcface/backbone.safetensors"), changing: ones)
-    }
-
-    /// MTCNN whose networks always, or never, see a face.
-    private func writeMTCNN(_ folder: URL, seesFaces: Bool) throws {
-        let sure = Tensor(seesFaces ? [-20, 20] : [20, -20], shape: [2])
-        func layers(_ list: [(String, [Int])]) -> [String: [Int]] {
-            var tensors: [String: [Int]] = [:]
-            for (name, shape) in list {
-                tensors["\(name).weight"] = shape
-                if !name.hasPrefix("prelu") { tensors["\(name).bias"] = [shape[0]] }
-            }
-            return tensors
-        }
-        let home = folder.appendingPathComponent("evaluation/mtcnn")
-        try write(
-            layers([
-                ("conv1", [10, 3, 3, 3]), ("prelu1", [10]), ("conv2", [16, 10, 3, 3]), ("prelu2", [16]),
-                ("conv3", [32, 16, 3, 3]), ("prelu3", [32]), ("conv4_1", [2, 32, 1, 1]), ("conv4_2", [4, 32, 1, 1]),
-            ]), home.appendingPathComponent("pnet.safetensors"), changing: ["conv4_1.bias": sure])
-        try write(
-            layers([
-                ("conv1", [28, 3, 3, 3]), ("prelu1", [28]), ("conv2", [48, 28, 3, 3]), ("prelu2", [48]),
-                ("conv3", [64, 48, 2, 2]), ("prelu3", [64]), ("dense4", [128, 576]), ("prelu4", [128]),
-                ("dense5_1", [2, 128]), ("dense5_2", [4, 128]),
-            ]), home.appendingPathComponent("rnet.safetensors"), changing: ["dense5_1.bias": sure])
-        try write(
-            layers([
-                ("conv1", [32, 3, 3, 3]), ("prelu1", [32]), ("conv2", [64, 32, 3, 3]), ("prelu2", [64]),
-                ("conv3", [64, 64, 3, 3]), ("prelu3", [64]), ("conv4", [128, 64, 2, 2]), ("prelu4", [128]),
-                ("dense5", [256, 1152]), ("prelu5", [256]), ("dense6_1", [2, 256]), ("dense6_2", [4, 256]),
-                ("dense6_3", [10, 256]),
-            ]), home.appendingPathComponent("onet.safetensors"), changing: ["dense6_1.bias": sure])
-    }
-
     @Test func withoutFaceNetworksTheFoldersOwnSeesTheWholePicture() throws {
         try withFolder { folder in
             let network = try #require(try IdentityNetwork(PipelineFolder(folder)))
@@ -99,7 +30,7 @@ import Testing
 
     @Test func aFaceNetworkWithoutMTCNNSaysWhatIsMissing() throws {
         try withFolder { folder in
-            try writeArcFace(folder)
+            try FaceNetworks.writeArcFace(folder)
             #expect {
                 _ = try IdentityNetwork(PipelineFolder(folder))
             } throws: { "\($0)".contains("evaluation/mtcnn") && "\($0)".contains("pnet.pt") }
@@ -108,8 +39,11 @@ import Testing
 
     @Test func somethingElseInTheirPlaceIsRefused() throws {
         try withFolder { folder in
-            try writeMTCNN(folder, seesFaces: true)
-            try write(["a.weight": [2, 2]], folder.appendingPathComponent("evaluation/facenet/other.safetensors"))
+            try FaceNetworks.writeMTCNN(folder, seesFaces: true)
+            let other = folder.appendingPathComponent("evaluation/facenet")
+            try FileManager.default.createDirectory(at: other, withIntermediateDirectories: true)
+            try SafetensorsWriter.write(
+                ["a.weight": .zeros([2, 2])], to: other.appendingPathComponent("other.safetensors"))
             #expect {
                 _ = try IdentityNetwork(PipelineFolder(folder))
             } throws: { "\($0)".contains("other.safetensors") && "\($0)".contains("InceptionResnetV1") }
@@ -118,8 +52,8 @@ import Testing
 
     @Test func aPictureWithoutAFaceHasNoEmbedding() throws {
         try withFolder { folder in
-            try writeArcFace(folder)
-            try writeMTCNN(folder, seesFaces: false)
+            try FaceNetworks.writeArcFace(folder)
+            try FaceNetworks.writeMTCNN(folder, seesFaces: false)
             let network = try #require(try IdentityNetwork(PipelineFolder(folder)))
             #expect(network.name == "ArcFace")
             #expect(network(pictures).allSatisfy { $0.embedding == nil && $0.faces == 0 })
@@ -128,8 +62,8 @@ import Testing
 
     @Test func ofSeveralFacesTheLargestCounts() throws {
         try withFolder { folder in
-            try writeArcFace(folder)
-            try writeMTCNN(folder, seesFaces: true)
+            try FaceNetworks.writeArcFace(folder)
+            try FaceNetworks.writeMTCNN(folder, seesFaces: true)
             let network = try #require(try IdentityNetwork(PipelineFolder(folder)))
             for reading in network(pictures) {
                 #expect(reading.faces > 1)

@@ -55,8 +55,8 @@ struct RequestModel {
     static let width = 104
     static let height = 72
     static let seed: UInt64 = 11
-    let folder: PipelineFolder
-    let pipeline: PicturePipeline
+    private(set) var folder: PipelineFolder
+    var pipeline: PicturePipeline
 
     static var fixtures: URL {
         get throws {
@@ -109,6 +109,7 @@ struct RequestModel {
         for (from, to) in [
             ("merges.txt", "tokenizer/merges.txt"), ("lora_a.safetensors", "loras/lora_a.safetensors"),
             ("lora_b.safetensors", "loras/lora_b.safetensors"), ("lora_c.safetensors", "loras/lora_c.safetensors"),
+            ("lora_d.safetensors", "loras/lora_d.safetensors"),
             ("many.safetensors", "embeddings/many.safetensors"),
             ("tuft-file.safetensors", "embeddings/tuft-file.safetensors"), ("third.pt", "embeddings/third.pt"),
             ("safety.json", "safety_checker/config.json"), ("safety.safetensors", "safety_checker/model.safetensors"),
@@ -118,14 +119,24 @@ struct RequestModel {
         pipeline = try PicturePipeline(folder)
     }
 
+    /// The same model with another adapter.
+    func adapted(by adapter: URL) throws -> RequestModel {
+        var model = self
+        model.folder = try PipelineFolder(folder.url, adapter: adapter)
+        model.pipeline = try PicturePipeline(model.folder)
+        return model
+    }
+
     /// One picture's latent as diffusers keeps it, [1, 4, h, w].
     ///
     /// - Parameters:
     ///   - words: textual inversion's
     ///   - loras: for UNet and text tower
+    ///   - tokens: of photos; those of a photo of numbers of its name unless given
     func latent(
         _ kind: SchedulerKind, steps: Int = 5, guidance: Float = 4, prompt: String = "a photo of a person, red hat",
         clipSkip: Int = 0, loras: [LoRAChoice] = [], picture: RGBImage? = nil, mask: RGBImage? = nil,
+        tokens: Tensor? = nil,
         _ change: (inout PicturePipeline.Sampling) -> Void = { _ in }
     ) throws -> Tensor {
         let addOns = AddOns(folder)
@@ -133,8 +144,8 @@ struct RequestModel {
         let tower = try addOns.text(addOns.changingText(chosen))
         let words = try addOns.words(in: prompt, width: tower.config.hiddenSize).map(\.word)
         let encoder = PromptEncoder(try folder.tokenizer(), tower, words: words)
-        let embedding = FormulaWeights.formula("photo", [1, 16]).scaled(by: 2).reshaped([1, 1, 16])
-        let tokens = try folder.imageProjection()(.stacked([.zeros([1, 1, 16]), embedding]))
+        let photo = FormulaWeights.formula("photo", [1, 16]).scaled(by: 2).reshaped([1, 1, 16])
+        let tokens = try tokens ?? folder.imageProjection()(.stacked([.zeros([1, 1, 16]), photo]))
         var inputs = PicturePipeline.Inputs(
             prompt: encoder(prompt, clipSkip: clipSkip).states,
             negativePrompt: encoder("a hat").states, tokens: tokens, aggregation: .single)

@@ -75,6 +75,7 @@ import Testing
                 .ddim, loras: [LoRAChoice(name: "lora_a", weight: 0.7), LoRAChoice(name: "lora_b", weight: -0.4)])
         },
         Case("lora_metadata") { try $0.latent(.ddim, loras: [LoRAChoice(name: "lora_c", weight: 0.9)]) },
+        Case("lora_patterns") { try $0.latent(.ddim, loras: [LoRAChoice(name: "lora_d", weight: 0.8)]) },
         Case("lcm_lora") {
             try $0.latent(.lcm, steps: 4, guidance: 1, loras: [LoRAChoice(name: "lora_b", weight: 1)])
         },
@@ -140,7 +141,7 @@ import Testing
             func error(_ words: String..., of body: () throws -> Void) {
                 #expect { try body() } throws: { error in words.allSatisfy { "\(error)".contains($0) } }
             }
-            error("'x'", "lora_a, lora_b, lora_c") { _ = try addOns.find([LoRAChoice(name: "x", weight: 1)]) }
+            error("'x'", "lora_a, lora_b, lora_c, lora_d") { _ = try addOns.find([LoRAChoice(name: "x", weight: 1)]) }
             for name in ["../loras/lora_a", "lora_a.safetensors", "", ".", "..", "/etc/passwd"] {
                 error("no LoRA") { _ = try addOns.find([LoRAChoice(name: name, weight: 1)]) }
             }
@@ -197,12 +198,12 @@ import Testing
         }
     }
 
-    private static func distance(_ a: [Float], _ b: [Float]) -> Double {
+    static func distance(_ a: [Float], _ b: [Float]) -> Double {
         let difference = zip(a, b).reduce(0.0) { $0 + pow(Double($1.0) - Double($1.1), 2) }
         return (difference / b.reduce(0.0) { $0 + Double($1) * Double($1) }).squareRoot()
     }
 
-    private func withModel(channels: Int = 4, _ body: (RequestModel) throws -> Void) throws {
+    func withModel(channels: Int = 4, _ body: (RequestModel) throws -> Void) throws {
         let url = FileManager.default.temporaryDirectory.appendingPathComponent("requests-\(UUID().uuidString)")
         defer { try? FileManager.default.removeItem(at: url) }
         try body(RequestModel(channels: channels, at: url))

@@ -200,9 +200,9 @@ def scale(p, value):
         p.unet.attn_processors[name].scale = [s]
 
 
-def draw(name, p, steps=5, guidance=4.0, lam=0.8, prompt=PROMPT, **more):
+def draw(name, p, steps=5, guidance=4.0, lam=0.8, prompt=PROMPT, embeds=both, **more):
     scale(p, lam)
-    images = both if guidance > 1 else [both[0][1:]]
+    images = embeds if guidance > 1 else [embeds[0][1:]]
     # A UNet that reads the mask needs the picture itself only to start from.
     unseen = p.unet.config.in_channels == 9 and more.get("strength") == 1.0
     with noise(p.scheduler, 1 if unseen else 0):
@@ -293,6 +293,15 @@ save_file(own, "lora_c.safetensors", metadata={"format": "pt", "lora_adapter_met
     {"unet.r": 2, "unet.lora_alpha": 5, "unet.lora_dropout": 0.0, "unet.target_modules": ["attn2.to_q"], "unet.peft_type": "LORA"})})
 
 
+# peft's other scales: the root of the rank, an alpha of one module's own, a rank of another's own.
+modules = sorted(k[len("unet."):-len(".lora_A.weight")] for k in own if k.endswith("lora_A.weight"))
+wide, o, i = modules[-1], *unet().get_submodule(modules[-1]).weight.shape
+patterns = own | {f"unet.{wide}.lora_A.weight": formula("lora_d.down", (4, i)), f"unet.{wide}.lora_B.weight": formula("lora_d.up", (o, 4))}
+save_file(patterns, "lora_d.safetensors", metadata={"format": "pt", "lora_adapter_metadata": json.dumps(
+    {"unet.r": 2, "unet.lora_alpha": 3, "unet.lora_dropout": 0.0, "unet.target_modules": ["attn2.to_q"], "unet.peft_type": "LORA",
+     "unet.use_rslora": True, "unet.alpha_pattern": {modules[0]: 0.5}, "unet.rank_pattern": {wide: 4}})})
+
+
 def with_loras(p, **weights):
     for name in weights: p.load_lora_weights(".", weight_name=f"{name}.safetensors", adapter_name=name)
     p.set_adapters(list(weights), list(weights.values()))
@@ -302,6 +311,7 @@ def with_loras(p, **weights):
 draw("lora_one", with_loras(make(T2I, "ddim"), lora_a=0.7))
 draw("lora_two", with_loras(make(T2I, "ddim"), lora_a=0.7, lora_b=-0.4))
 draw("lora_metadata", with_loras(make(T2I, "ddim"), lora_c=0.9))
+draw("lora_patterns", with_loras(make(T2I, "ddim"), lora_d=0.8))
 draw("lcm_lora", with_loras(make(T2I, "lcm"), lora_b=1.0), steps=4, guidance=1.0)
 draw("lcm_lora_img2img", with_loras(make(I2I, "lcm"), lora_b=1.0), steps=6, guidance=1.0, image=resized, strength=0.7)
 
@@ -317,7 +327,65 @@ p.load_textual_inversion(".", weight_name="third.pt", token="third")
 INVERTED = "a photo of <tuft>, many red third hat"
 draw("inversion", p, prompt=INVERTED)
 
-# 4. safety checker
+# 4. FaceID
+FACE, RANK = 24, 2
+
+
+def faceid():
+    """h94's two groups; the numbers count all attentions in the order of processors."""
+    project = {"proj.0.weight": (2 * FACE, FACE), "proj.0.bias": (2 * FACE,), "proj.2.weight": (TOKENS * CROSS, 2 * FACE),
+               "proj.2.bias": (TOKENS * CROSS,), "norm.weight": (CROSS,), "norm.bias": (CROSS,)}
+    layers = {}
+    for n, name in enumerate(unet().attn_processors):
+        attention = unet().get_submodule(name[: -len(".processor")])
+        for part, linear in (("q", attention.to_q), ("k", attention.to_k), ("v", attention.to_v), ("out", attention.to_out[0])):
+            layers[f"{n}.to_{part}_lora.down.weight"] = (RANK, linear.in_features)
+            layers[f"{n}.to_{part}_lora.up.weight"] = (linear.out_features, RANK)
+        if "attn2" in name:
+            for kv in "kv": layers[f"{n}.to_{kv}_ip.weight"] = (attention.to_q.out_features, CROSS)
+    def numbers(group, shapes):
+        return {k: formula(f"faceid.{group}.{k}", s) * (0.4 if k.endswith("up.weight") else 1) for k, s in shapes.items()}
+    return {"image_proj": numbers("image_proj", project), "ip_adapter": numbers("ip_adapter", layers)}
+
+
+state = faceid()
+torch.save(state, "faceid.bin")
+save_file({f"{group}.{k}": v for group, part in state.items() for k, v in part.items()}, "faceid.safetensors")
+# The LoRA alone, as h94 publishes it too for other programs.
+names = [n[: -len(".processor")] for n in unet().attn_processors]
+alone = {}
+for k, v in state["ip_adapter"].items():
+    if "_lora." not in k: continue
+    n, part, half, _ = k.split(".")
+    module = f"{names[int(n)]}.{part[: -len('_lora')]}" + (".0" if "out" in part else "")
+    alone[f"lora_unet_{module.replace('.', '_')}.lora_{half}.weight"] = v
+save_file(alone, "faceid-lora.safetensors")
+
+
+def with_face():
+    p = make(T2I, "ddim")
+    p.load_ip_adapter(".", subfolder="", weight_name="faceid.safetensors", image_encoder_folder=None)
+    return p
+
+
+faces = torch.stack([formula(f"face.{i}", (FACE,)) for i in range(3)])
+faces = faces / faces.norm(dim=1, keepdim=True)
+
+
+def face(embedding): return [torch.stack([torch.zeros(1, FACE), embedding[None]])]
+
+
+p = with_face()
+draw("faceid", p, embeds=face(faces[0]))
+save_file({k: v.contiguous() for k, v in p.unet.state_dict().items()
+           if k.startswith("encoder_hid_proj") or "_ip." in k or ".lora_" in k}, "faceid-diffusers.safetensors")
+draw("faceid_max", p, embeds=face(faces.amax(0)))
+draw("faceid_avg", p, embeds=face(faces.mean(0)))
+p.load_lora_weights(".", weight_name="lora_a.safetensors", adapter_name="lora_a")
+p.set_adapters(["faceid_0", "lora_a"], [1.0, 0.7])
+draw("faceid_and_lora", p, embeds=face(faces[0]))
+
+# 5. safety checker
 config = CLIPConfig(vision_config={k: v for k, v in VISION.items() if k != "projection_dim"}, projection_dim=VISION["projection_dim"])
 checker = StableDiffusionSafetyChecker(config)
 for name, p in checker.named_parameters():
