@@ -12,7 +12,7 @@ import sys
 import types
 
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 SCHEDULER = {
@@ -222,7 +222,9 @@ def save_checkpoint(state, path):
 # MARK: IP-Adapter
 
 ADAPTERS = ("ip-adapter_sd15", "ip-adapter_sd15_light", "ip-adapter-plus_sd15", "ip-adapter-plus-face_sd15",
-            "ip-adapter-full-face_sd15")
+            "ip-adapter-full-face_sd15", "ip-adapter-faceid_sd15")
+# Numbers of a face embedding, as insightface's.
+FACE = 512
 
 
 def adapter_state(kind, tiny):
@@ -254,6 +256,9 @@ def adapter_state(kind, tiny):
                         f"layers.{i}.0.to_out.weight": randn(inner, inner), **norm(f"layers.{i}.1.0", inner),
                         f"layers.{i}.1.1.weight": randn(4 * inner, inner),
                         f"layers.{i}.1.3.weight": randn(inner, 4 * inner)}
+    elif "faceid" in kind:
+        project = {"proj.0.weight": randn(2 * FACE, FACE), "proj.0.bias": bias(2 * FACE),
+                   "proj.2.weight": randn(4 * cross, 2 * FACE), "proj.2.bias": bias(4 * cross), **norm("norm", cross)}
     elif "full" in kind:
         project = {"proj.0.weight": randn(hidden, hidden), "proj.0.bias": bias(hidden),
                    "proj.2.weight": randn(cross, hidden), "proj.2.bias": bias(cross), **norm("proj.3", cross)}
@@ -266,6 +271,14 @@ def adapter_state(kind, tiny):
     for place, width in enumerate(order):
         for kv in ("k", "v"):
             layers[f"{2 * place + 1}.to_{kv}_ip.weight"] = 2 * randn(width, cross)
+        if "faceid" in kind:
+            rank = 8 if tiny else 128
+            for attention in (1, 2):
+                for part in ("q", "k", "v", "out"):
+                    inputs = cross if attention == 2 and part in "kv" else width
+                    key = f"{2 * place + attention - 1}.to_{part}_lora"
+                    layers[key + ".down.weight"] = randn(rank, inputs)
+                    layers[key + ".up.weight"] = exact(0.5 * randn(width, rank))
     return {"image_proj": project, "ip_adapter": layers}
 
 
@@ -284,6 +297,19 @@ def write_adapters(folder, tiny, kinds, ending, vision=True):
               metadata={"heads": str(attention.attn.num_heads)})
     if vision and not os.path.exists(os.path.join(folder, "image_encoder")):
         vision_module(tiny).save_pretrained(os.path.join(folder, "image_encoder"))
+
+
+def write_lora_apart(folder, kind, attentions):
+    """A FaceID adapter in two files, as h94 publishes its LoRA for other programs too: `-apart.safetensors` and
+    `-apart_lora.safetensors`. `attentions`: names of all attentions in the order of processors."""
+    whole = load_file(os.path.join(folder, kind + ".safetensors"))
+    lora = {}
+    for key in [k for k in whole if "_lora." in k]:
+        _, number, part, half, _ = key.split(".")
+        module = f"{attentions[int(number)]}.{part.removesuffix('_lora')}" + (".0" if "out" in part else "")
+        lora[f"lora_unet_{module.replace('.', '_')}.lora_{half}.weight"] = whole.pop(key)
+    save_file(whole, os.path.join(folder, kind + "-apart.safetensors"))
+    save_file(lora, os.path.join(folder, kind + "-apart_lora.safetensors"))
 
 
 class SelfAttention(torch.nn.Module):

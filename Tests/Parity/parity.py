@@ -17,7 +17,8 @@ at least 45 dB. So that equal pictures mean something, each method's latents mus
 thirty times as much.
 
 At full size the ten steps run once for each route, one of them at 512x512 and the others at 256x256, and each layout is
-loaded once and takes two steps. Tiny runs also take every deterministic sampler and other scheduler_config.json files.
+loaded once and takes two steps; so does each kind of adapter if it is asked for (--only adapters). Tiny runs also take
+every deterministic sampler and other scheduler_config.json files.
 """
 import argparse
 import gc
@@ -187,6 +188,22 @@ def write_photos(folder):
     return paths
 
 
+def write_faces(photos):
+    """A face embedding beside each photo, in every form that Likeness reads; [2, photos, 512], row 0 for no face."""
+    faces = torch.nn.functional.normalize(
+        torch.randn(len(photos), checkpoints.FACE, generator=torch.Generator().manual_seed(9)))
+    for i, photo in enumerate(photos):
+        path = photo.removesuffix(".png") + ".face."
+        if i % 3 == 0:
+            numpy.save(path + "npy", faces[i].numpy())
+        elif i % 3 == 1:
+            with open(path + "json", "w") as file:
+                json.dump(faces[i].tolist(), file)
+        else:
+            save_file({"embedding": faces[i].clone()}, path + "safetensors")
+    return torch.stack([torch.zeros_like(faces), faces])
+
+
 def start_noise(side, seed=7):
     return torch.randn(1, 4, side, side, generator=torch.Generator().manual_seed(seed))
 
@@ -281,17 +298,31 @@ def adapter_kinds(args, report, likeness, photos, models, adapters):
         checkpoints.write_adapters(adapters, args.tiny, [kind], "safetensors", vision=False)
         checkpoints.write_adapters(adapters, args.tiny, [kind], "bin", vision=False)
         path = os.path.join(adapters, kind)
+        others = [".bin", "-diffusers.safetensors"]
         reference.load_adapter(adapters, kind + ".safetensors")
-        want = reference.draw(noise, steps, reference.embeddings(photos[:1]))
+        faces = write_faces(photos) if "faceid" in kind else None
+        want = reference.draw(noise, steps, reference.embeddings(photos[:1]) if faces is None else faces[:, :1])
         own = {k: v.contiguous() for k, v in reference.pipe.unet.state_dict().items()
-               if k.startswith("encoder_hid_proj") or "_ip." in k}
+               if k.startswith("encoder_hid_proj") or "_ip." in k or ".lora_" in k}
         save_file(own, path + "-diffusers.safetensors")
+        pooled = {}
+        if faces is not None:
+            for method, aggregate in list(ROUTES.items())[1:3]:
+                pooled[method] = reference.draw(noise, steps, aggregate(faces, None))
+            others.append("-apart.safetensors")
+            processors = reference.pipe.unet.attn_processors
+            checkpoints.write_lora_apart(adapters, kind, [n.removesuffix(".processor") for n in processors])
+            reference.pipe.unload_lora_weights()
         reference.pipe.unload_ip_adapter()
         reference.pipe.register_modules(image_encoder=None, feature_extractor=None)
         first = likeness.draw(models, path + ".safetensors", noise, steps, photos)
         report.compare(f"{kind}.safetensors", want, first)
-        for other in (".bin", "-diffusers.safetensors"):
+        for other in others:
             report.equal(kind + other, first, likeness.draw(models, path + other, noise, steps, photos))
+        for method, want in pooled.items():
+            got = likeness.draw(models, path + ".safetensors", noise, steps, photos, method)
+            report.compare(f"{kind}.safetensors, {method}", want, got)
+            report.differs(f"{kind}, {method} beside one photo", want, first)
 
 
 def samplers(args, report, likeness, models, adapters):
@@ -333,7 +364,7 @@ def main():
         routes(args, report, likeness, photos)
     if "layouts" in parts:
         layouts(args, report, likeness, photos, models, adapters)
-    if "adapters" in parts and args.tiny:
+    if "adapters" in parts and (args.tiny or args.only != parser.get_default("only")):
         adapter_kinds(args, report, likeness, photos, models, adapters)
     if "samplers" in parts and args.tiny:
         samplers(args, report, likeness, models, adapters)
