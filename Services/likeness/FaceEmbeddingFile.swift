@@ -1,6 +1,7 @@
 import Checkpoint
 import Contracts
 import Foundation
+import TensorEngine
 
 /// The face embedding that a user has put beside a photo for FaceID adapters: for `ann.png` the file
 ///

@@ -12,6 +12,8 @@ public struct FaceEmbedding: Sendable, Hashable {
         public let problem: String
         public let remedy: String
         public var description: String { "\(problem); \(remedy)" }
+
+        public init(problem: String, remedy: String) { (self.problem, self.remedy) = (problem, remedy) }
     }
 
     /// Checks the numbers.

@@ -1,6 +1,7 @@
 internal import CLIP
 internal import Checkpoint
 internal import Foundation
+internal import IPAdapter
 public import ImageIO
 internal import NeuralNetwork
 internal import TensorEngine

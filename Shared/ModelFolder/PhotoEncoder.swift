@@ -1,5 +1,6 @@
 internal import CLIP
 internal import Checkpoint
+internal import Foundation
 internal import IPAdapter
 public import TensorEngine
 

@@ -1,5 +1,6 @@
 import Contracts
 import Foundation
+import Store
 import TestSupport
 import Testing
 
