@@ -31,7 +31,7 @@ extension EndToEndTests {
                 return try ImageFile.decode(contentsOf: out).rgb
             }
             let ann = try await FaceModel.one(of: "Ann Lee", stack)
-            #expect(try await here(first) == ann)
+            #expect(try FaceModel.distance(await here(first), ann) <= 1)
 
             // Embeddings that come with the photos, in every form, take its place.
             let own = stack.folder.appending(path: "own")
@@ -44,8 +44,8 @@ extension EndToEndTests {
             try await stack.likeness("person", "add", "Bob", own.path)
             #expect(try await stack.likeness("person", "show", "Bob").matches(of: /given/).count == 3)
             let bob = try await FaceModel.one(of: "Bob", stack)
-            #expect(bob != ann)
-            #expect(try await here(own.appending(path: names[0])) == bob)
+            #expect(FaceModel.distance(bob, ann) > 10)
+            #expect(try FaceModel.distance(await here(own.appending(path: names[0])), bob) <= 1)
 
             // Without embedding and network the job says what to do, and can then be done.
             try FileManager.default.removeItem(at: stack.models.appending(path: "evaluation/arcface"))
@@ -90,6 +90,13 @@ private enum FaceModel {
         let said = try await stack.likeness(request(of: person) + ["--method", "ip-adapter", "--no-evaluation"])
         let job = String(try #require(said.firstMatch(of: id)).output.0)
         return try ImageFile.decode(try #require(try await stack.results(job).files.values.first)).rgb
+    }
+
+    /// The largest difference of a level. Between stages tensors lie in files and not where they were made, and sums over
+    /// memory of another alignment may be rounded otherwise: that makes a difference of one.
+    static func distance(_ a: RGBImage, _ b: RGBImage) -> Int {
+        guard (a.width, a.height) == (b.width, b.height) else { return 256 }
+        return zip(a.pixels, b.pixels).map { abs(Int($0) - Int($1)) }.max() ?? 0
     }
 
     /// The adapter, ArcFace for it with an MTCNN that sees faces everywhere, and a safety checker that minds nothing.
