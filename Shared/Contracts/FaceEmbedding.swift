@@ -1,4 +1,4 @@
-public import Foundation
+import Foundation
 
 /// A face recogniser's embedding of the face in a photo, given by the user for FaceID adapters. On the wire and in the
 /// database it is base64 of little-endian 32-bit floats: in Python

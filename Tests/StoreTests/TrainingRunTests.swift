@@ -45,7 +45,8 @@ struct TrainingRunTests {
                 return await group.reduce(0) { $0 + ($1 ? 1 : 0) }
             }
             #expect(accepted == 1)
-            #expect(try await database.jobs().count == 1)
+            let jobs = try await database.jobs()
+            #expect(jobs.count == 1)
         }
     }
 }
