@@ -14,6 +14,7 @@
 #include "normalization.h"
 #include "product.h"
 #include "attention.h"
+#include "linear.h"
 #include "layout.h"
 #include "winograd.h"
 #include "gradients.h"
