@@ -80,6 +80,9 @@ struct BenchCommand: ParsableCommand {
         @Option(help: "Rows of a pass; guidance needs two.")
         var batch = 2
 
+        @Option(help: "How weights are kept: f32, f16, bf16. Sums are always f32.")
+        var weights = WeightFormat.f32
+
         @OptionGroup var options: Options
 
         mutating func validate() throws {
@@ -96,7 +99,8 @@ struct BenchCommand: ParsableCommand {
                 ? UNetConfig.sd15
                 : UNetConfig(
                     sampleSize: 16, blockOutChannels: [32, 64, 96], crossAttentionDim: 64, heads: 4, normNumGroups: 8)
-            let weights = RandomWeights(seed: 0)
+            let half = weights.half
+            let weights = RandomWeights(seed: 0, format: half)
             let unet = try UNet2DConditionModel(Weights(weights), shape)
             let text = BenchCommand.normal(1, [batch, 77, shape.crossAttentionDim])
             let conditioning = unet.conditioning(text)
@@ -105,13 +109,20 @@ struct BenchCommand: ParsableCommand {
                 return try options.measure(
                     .init(
                         name: "unet", config: config.rawValue, parameters: weights.parameters, pixels: pixels,
-                        batch: batch)
+                        batch: batch, weights: half?.rawValue)
                 ) {
                     _ = unet(latent, timesteps: Array(repeating: 500, count: batch), conditioning)
                 }
             }
             try options.show(reports)
         }
+    }
+
+    /// How a benchmark's weights are kept.
+    enum WeightFormat: String, ExpressibleByArgument, CaseIterable {
+        case f32, f16, bf16
+
+        var half: HalfFormat? { HalfFormat(rawValue: rawValue) }
     }
 
     /// Standard normal numbers.

@@ -167,6 +167,7 @@ static void linear_piece(void *context, size_t piece) {
 }
 
 void LK(linear)(const lk_linear_args *args) {
+    if (args->rows == 0 || args->outputs == 0) return;
     linear j = {.args = args, .width = args->finish == LK_GATED ? args->outputs / 2 : args->outputs};
     j.depth = lk_pieces(args->inputs, lk_pieces(args->inputs, LINEAR_DEPTH));
     j.panels = lk_pieces(j.width, 16);

@@ -102,11 +102,13 @@ void lk_peak(double *flops, size_t rounds);
 
 /// 3x3, stride 1: x [N, H, W, C] -> y [N, OH, OW, K], with pad_top rows and pad_left columns of zeros before the picture
 /// and as many after it as OH and OW need.
-/// weights: [K/16][C][3][3][16], K filled up with zeros to a multiple of 16 (oneDNN's Oihw16o).
+/// weights: [K][C][3][3], the checkpoint's order, in `format`.
 /// y = convolution + bias[k] + per_picture[n, k] + residual[n, oy, ox, k]; these three may be NULL. y may be residual.
 typedef struct {
     float *y;
-    const float *x, *weights, *bias, *per_picture, *residual;
+    const float *x, *bias, *per_picture, *residual;
+    const void *weights;
+    lk_format format;
     size_t n, h, w, channels, oh, ow, outputs, pad_top, pad_left;
 } lk_convolution_args;
 void lk_convolve_3x3(const lk_convolution_args *args);
