@@ -52,7 +52,7 @@ extension Tensor {
         let (out, k) = (weight.shape[0], weight.shape[1])
         precondition(shape.last == k, "a linear layer \(weight.shape) cannot read \(shape)")
         precondition(finish != LK_GATED || out == 2 * width, "\(out) outputs are not numbers and their gates")
-        let wanted = shape.dropLast() + [width]
+        let wanted: [Int] = shape.dropLast() + [width]
         precondition(residual.map { $0.shape == wanted } ?? true, "not \(wanted) to be added")
         let stored = weight.weights
         return Tensor(shape: wanted) { result in
