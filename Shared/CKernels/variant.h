@@ -13,6 +13,7 @@
 #include "elementwise.h"
 #include "normalization.h"
 #include "product.h"
+#include "pack.h"
 #include "attention.h"
 #include "linear.h"
 #include "layout.h"
