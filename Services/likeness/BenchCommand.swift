@@ -61,10 +61,20 @@ struct BenchCommand: ParsableCommand {
         }
     }
 
+    /// The option of those that take several inputs at once.
+    struct BatchOption: ParsableArguments {
+        @Option(help: "Rows of a pass (latents, photos, prompts); as many as the abstract says unless given.")
+        var batch: Int?
+
+        mutating func validate() throws {
+            if let batch, batch < 1 { throw ValidationError("--batch must be at least 1") }
+        }
+    }
+
     /// `likeness bench unet`: one denoising step.
     struct UNet: ParsableCommand {
         static let configuration = CommandConfiguration(
-            commandName: "unet", abstract: "Times a pass through the UNet.",
+            commandName: "unet", abstract: "Times a pass of two rows through the UNet.",
             discussion: "All rows are computed, as for different latents; `bench picture` shows what guidance costs.")
 
         enum Size: String, ExpressibleByArgument, CaseIterable {
@@ -77,13 +87,13 @@ struct BenchCommand: ParsableCommand {
         @Option(parsing: .upToNextOption, help: "Sides of the picture in pixels (eight for each latent), one or more.")
         var sizes: [Int] = []
 
-        @Option(help: "Rows of a pass; guidance needs two.")
-        var batch = 2
+        @Option(help: "How weights are kept: f32, f16, bf16. Sums are always f32.")
+        var weights = WeightFormat.f32
 
+        @OptionGroup var rows: BatchOption
         @OptionGroup var options: Options
 
         mutating func validate() throws {
-            guard batch > 0 else { throw ValidationError("--batch must be at least 1") }
             for size in sizes where size < 64 || size % 64 != 0 {
                 throw ValidationError("--sizes \(size): must be a multiple of 64, at least 64")
             }
@@ -91,12 +101,14 @@ struct BenchCommand: ParsableCommand {
 
         func run() throws {
             Threads.use(options.threads)
+            let batch = rows.batch ?? 2  // as guidance needs
             let shape =
                 config == .sd15
                 ? UNetConfig.sd15
                 : UNetConfig(
                     sampleSize: 16, blockOutChannels: [32, 64, 96], crossAttentionDim: 64, heads: 4, normNumGroups: 8)
-            let weights = RandomWeights(seed: 0)
+            let half = weights.half
+            let weights = RandomWeights(seed: 0, format: half)
             let unet = try UNet2DConditionModel(Weights(weights), shape)
             let text = BenchCommand.normal(1, [batch, 77, shape.crossAttentionDim])
             let conditioning = unet.conditioning(text)
@@ -105,13 +117,20 @@ struct BenchCommand: ParsableCommand {
                 return try options.measure(
                     .init(
                         name: "unet", config: config.rawValue, parameters: weights.parameters, pixels: pixels,
-                        batch: batch)
+                        batch: batch, weights: half?.rawValue)
                 ) {
                     _ = unet(latent, timesteps: Array(repeating: 500, count: batch), conditioning)
                 }
             }
             try options.show(reports)
         }
+    }
+
+    /// How a benchmark's weights are kept.
+    enum WeightFormat: String, ExpressibleByArgument, CaseIterable {
+        case f32, f16, bf16
+
+        var half: HalfFormat? { HalfFormat(rawValue: rawValue) }
     }
 
     /// Standard normal numbers.

@@ -36,19 +36,14 @@ extension BenchCommand {
     /// `likeness bench clip-image`: photos become embeddings.
     struct CLIPImage: ParsableCommand {
         static let configuration = CommandConfiguration(
-            commandName: "clip-image", abstract: "Times CLIP ViT-H/14, IP-Adapter's image encoder.")
+            commandName: "clip-image", abstract: "Times CLIP ViT-H/14, IP-Adapter's image encoder, on one photo.")
 
-        @Option(help: "Photos in a pass.")
-        var batch = 1
-
+        @OptionGroup var rows: BatchOption
         @OptionGroup var options: Options
-
-        mutating func validate() throws {
-            guard batch > 0 else { throw ValidationError("--batch must be at least 1") }
-        }
 
         func run() throws {
             Threads.use(options.threads)
+            let batch = rows.batch ?? 1
             var config = CLIPVisionConfig()
             (config.hiddenSize, config.intermediateSize, config.projectionDim) = (1280, 5120, 1024)
             (config.numHiddenLayers, config.numAttentionHeads, config.patchSize) = (32, 16, 14)
@@ -69,19 +64,15 @@ extension BenchCommand {
     /// `likeness bench clip-text`: a prompt and a negative prompt become states.
     struct CLIPText: ParsableCommand {
         static let configuration = CommandConfiguration(
-            commandName: "clip-text", abstract: "Times Stable Diffusion 1.5's text encoder.")
+            commandName: "clip-text", abstract: "Times Stable Diffusion 1.5's text encoder on two prompts of 77 tokens."
+        )
 
-        @Option(help: "Prompts of 77 tokens in a pass.")
-        var batch = 2
-
+        @OptionGroup var rows: BatchOption
         @OptionGroup var options: Options
-
-        mutating func validate() throws {
-            guard batch > 0 else { throw ValidationError("--batch must be at least 1") }
-        }
 
         func run() throws {
             Threads.use(options.threads)
+            let batch = rows.batch ?? 2
             let weights = RandomWeights(seed: 0)
             let clip = try CLIPTextModel(Weights(weights), .sd15)
             let tokens = (0..<batch).map { row in

@@ -10,6 +10,8 @@ struct BenchReport: Codable {
         var parameters: Int
         var pixels: Int
         var batch: Int
+        /// How they are kept; nil stands for f32.
+        var weights: String?
     }
     struct Operation: Codable {
         var kind: String
@@ -65,8 +67,9 @@ struct BenchReport: Codable {
     var text: String {
         var lines = [
             String(
-                format: "%@: %.1f M parameters, f32, %d threads, %@", title as NSString,
-                Double(subject.parameters) / 1e6, threads, instructionSet as NSString),
+                format: "%@: %.1f M parameters, %@, %d threads, %@", title as NSString,
+                Double(subject.parameters) / 1e6, (subject.weights ?? "f32") as NSString, threads,
+                instructionSet as NSString),
             String(
                 format: "%.3f s (median; %.3f … %.3f; the first pass %.3f), peak memory %.2f GB", seconds, fastest,
                 slowest, firstSeconds, peakMemoryGB),

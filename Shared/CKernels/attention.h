@@ -4,10 +4,11 @@
 // Keys and values are packed once for each head. Then a piece of work is one head and 96 queries:
 //     for each tile of 128 keys
 //         s = q k^T                      [96, 128]
-//         m' = max(m, rowmax s)
-//         p = 2^(s - m');  l = l 2^(m-m') + rowsum p;  o = o 2^(m-m') + p v
-//     o /= l
-// with log2(e) in the scale of q.
+//         m' = m if rowmax s <= m + 8, else rowmax s
+//         p = 2^(s - m');  l = l 2^(m-m') + p;  o = o 2^(m-m') + p v
+//     o /= sum of l
+// with log2(e) in the scale of q. m need not be the maximum itself: any number near it keeps p within a float's range, and
+// one that stays spares o the correction. l holds 16 sums, side by side.
 
 enum { QUERIES = 96, KEYS = 128, MR = 6, NR = 16 };
 
@@ -38,16 +39,16 @@ typedef struct {
     float *kt, *v; // [B, H, keys/16, d, 16]; [B, H, keys * padded]: panels of 16 columns, the last perhaps of 8
 } attention;
 
-/// 2^x for x <= 0, to about 2 units in the last place; below -126 the answer is that of -126.
-LK_INLINE lk_v16 exp2_negative(lk_v16 x) {
+/// 2^x for x <= 9, to about 2 units in the last place; below -126 the answer is that of -126.
+/// The polynomial has the least largest relative error, 9e-8, on -1/2 ... 1/2.
+LK_INLINE lk_v16 exp2_small(lk_v16 x) {
     x = lk_vmax(x, lk_splat(-126.0f));
     lk_v16 shifted = x + 12582912.0f, r = x - (shifted - 12582912.0f); // 1.5 * 2^23 rounds to the nearest integer
-    lk_v16 p = lk_splat(1.54035304e-4f);                               // ln(2)^k / k!
-    p = p * r + 1.33335581e-3f;
-    p = p * r + 9.61812911e-3f;
-    p = p * r + 5.55041087e-2f;
-    p = p * r + 0.240226507f;
-    p = p * r + 0.693147181f;
+    lk_v16 p = lk_splat(1.32647273e-3f);
+    p = p * r + 9.67151299e-3f;
+    p = p * r + 5.55073358e-2f;
+    p = p * r + 0.240222424f;
+    p = p * r + 0.693147004f;
     p = p * r + 1.0f;
     return (lk_v16)((lk_i16)p + ((lk_i16)shifted << 23)); // the integer is in the last bits of `shifted`
 }
@@ -59,10 +60,8 @@ static void attention_pack_piece(void *context, size_t piece) {
     const float *k = t->k + batch * t->keys * t->k_stride + head * d;
     const float *v = t->v + batch * t->keys * t->v_stride + head * d;
     float *kt = job->kt + piece * job->keys * d, *vs = job->v + piece * job->keys * job->padded;
-    for (size_t j = 0; j < job->keys; j += 16)
-        for (size_t r = 0; r < 16; r++)
-            for (size_t c = 0; c < d; c++)
-                kt[j * d + c * 16 + r] = j + r < t->keys ? k[(j + r) * t->k_stride + c] : 0;
+    for (size_t j = 0; j < t->keys; j += 16)
+        lk_pack_panel(kt + j * d, k + j * t->k_stride, LK_F32, t->k_stride, lk_min(16, t->keys - j), d);
     for (size_t c = 0; c < job->padded; c += 16) {
         size_t width = lk_min(16, job->padded - c), few = lk_min(width, d - c);
         for (size_t j = 0; j < job->keys; j++) {
@@ -73,17 +72,21 @@ static void attention_pack_piece(void *context, size_t piece) {
     }
 }
 
-/// Row i of scores becomes 2^(s - m), without the keys from `allowed` on; o and the sum follow the new maximum.
-LK_INLINE void attention_row(float *s, float *o, size_t dp, float *top, float *sum, size_t allowed, size_t padded) {
+/// A row of scores becomes 2^(s - m), without the keys from `allowed` on; o and the sums follow where m changes.
+LK_INLINE void attention_row(float *s, float *o, size_t dp, float *top, float *sums, size_t allowed, size_t padded) {
     for (size_t j = allowed; j < padded; j++) s[j] = -INFINITY;
     lk_v16 most = lk_load(s);
     for (size_t j = 16; j < padded; j += 16) most = lk_vmax(most, lk_load(s + j));
-    float m = lk_hmax(most);
-    m = m > *top ? m : *top;
-    float keep = *top == -INFINITY ? 0 : exp2f(*top - m);
-    lk_v16 total = lk_splat(0);
+    float highest = lk_hmax(most);
+    lk_v16 total = lk_load(sums);
+    if (highest > *top + 8) {
+        float keep = exp2f(*top - highest); // 0 the first time
+        *top = highest;
+        total *= keep;
+        for (size_t c = 0; c < dp; c++) o[c] *= keep;
+    }
     for (size_t j = 0; j < padded; j += 16) {
-        lk_v16 p = exp2_negative(lk_load(s + j) - m);
+        lk_v16 p = exp2_small(lk_load(s + j) - *top);
         if (j + 16 > allowed) {
             lk_store(s + j, p);
             for (size_t r = allowed > j ? allowed - j : 0; r < 16; r++) s[j + r] = 0;
@@ -92,10 +95,7 @@ LK_INLINE void attention_row(float *s, float *o, size_t dp, float *top, float *s
         total += p;
         lk_store(s + j, p);
     }
-    *sum = *sum * keep + lk_hsum(total);
-    *top = m;
-    if (keep != 1)
-        for (size_t c = 0; c < dp; c++) o[c] *= keep;
+    lk_store(sums, total);
 }
 
 static void attention_piece(void *context, size_t piece) {
@@ -108,16 +108,16 @@ static void attention_piece(void *context, size_t piece) {
     const float *kt = job->kt + (batch * t->heads + head) * job->keys * d;
     const float *v = job->v + (batch * t->heads + head) * job->keys * dp;
 
-    // Scratch of this piece: queries, scores, output, running maximum and sum.
-    float *qs = lk_scratch(QUERIES * (d + KEYS + dp + 2));
-    float *s = qs + QUERIES * d, *o = s + QUERIES * KEYS, *top = o + QUERIES * dp, *sum = top + QUERIES;
+    // Scratch of this piece: queries, scores, output, running maximum and sums.
+    float *qs = lk_scratch(QUERIES * (d + KEYS + dp + 17));
+    float *s = qs + QUERIES * d, *o = s + QUERIES * KEYS, *sums = o + QUERIES * dp, *top = sums + QUERIES * 16;
     float scale = t->scale * 1.44269504f;
     for (size_t i = 0; i < rows; i++) {
         for (size_t c = 0; c < d; c++) qs[i * d + c] = q[i * t->q_stride + c] * scale;
         top[i] = -INFINITY;
-        sum[i] = 0;
     }
     memset(o, 0, rows * dp * sizeof(float));
+    memset(sums, 0, rows * 16 * sizeof(float));
 
     size_t end = t->causal ? lk_min(t->keys, first + rows) : t->keys;
     for (size_t start = 0; start < end; start += KEYS) {
@@ -133,7 +133,7 @@ static void attention_piece(void *context, size_t piece) {
             if (allowed == 0) {
                 memset(s + i * KEYS, 0, padded * sizeof(float));
             } else {
-                attention_row(s + i * KEYS, o + i * dp, dp, top + i, sum + i, allowed, padded);
+                attention_row(s + i * KEYS, o + i * dp, dp, top + i, sums + i * 16, allowed, padded);
             }
         }
         for (size_t c = 0; c + 16 <= dp; c += 16)
@@ -146,7 +146,7 @@ static void attention_piece(void *context, size_t piece) {
 
     float *out = t->o + (batch * t->queries + first) * t->o_stride + head * d;
     for (size_t i = 0; i < rows; i++) {
-        float factor = t->weight / sum[i];
+        float factor = t->weight / lk_hsum(lk_load(sums + i * 16));
         for (size_t c = 0; c < d; c++) {
             float value = o[i * dp + c] * factor;
             out[i * t->o_stride + c] = t->accumulate ? out[i * t->o_stride + c] + value : value;

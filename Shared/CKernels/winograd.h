@@ -100,13 +100,19 @@ static void winograd_input_piece(void *context, size_t piece) {
     }
 }
 
-/// U of `panels` panels of 16 output channels and `depth` of C input channels: [36][panels][depth][16], points `plane` apart.
+/// U of one panel of 16 output channels from `o` on and `depth` input channels: [36][depth][16], points `plane` apart.
 static void winograd_filters(
-    float *u, size_t plane, const float *weights, size_t panels, size_t channels, size_t depth) {
-    for (size_t panel = 0; panel < panels; panel++)
-        for (size_t c = 0; c < depth; c++) {
-            const float *g = weights + (panel * channels + c) * 9 * 16;
-            float *to = u + (panel * depth + c) * 16;
+    float *u, size_t plane, const lk_convolution_args *t, size_t o, size_t first_channel, size_t depth) {
+    enum { CHANNELS = 32 }; // whose filters stay in L1
+    float filters[CHANNELS * 9 * 16];
+    for (size_t from = 0; from < depth; from += CHANNELS) {
+        size_t some = lk_min(CHANNELS, depth - from), row = 9 * t->channels;
+        const char *weights = t->weights;
+        weights += (o * row + (first_channel + from) * 9) * (t->format == LK_F32 ? sizeof(float) : sizeof(uint16_t));
+        lk_pack_panel(filters, weights, t->format, row, lk_min(16, t->outputs - o), some * 9);
+        for (size_t c = 0; c < some; c++) {
+            const float *g = filters + c * 9 * 16;
+            float *to = u + (from + c) * 16;
             lk_v16 half[SIDE][3], out[SIDE];
             for (size_t k = 0; k < 3; k++) {
                 winograd_filter(out, lk_load(g + k * 16), lk_load(g + (3 + k) * 16), lk_load(g + (6 + k) * 16));
@@ -117,6 +123,7 @@ static void winograd_filters(
                 for (size_t k = 0; k < SIDE; k++) lk_store(to + (i * SIDE + k) * plane, out[k]);
             }
         }
+    }
 }
 
 /// One tile's y = A^T M A for 16 output channels from `o` on; m's points are `plane` apart.
@@ -154,8 +161,8 @@ static void winograd_output_piece(void *context, size_t piece) {
     float *u = lk_scratch((plane + m_plane) * POINTS), *m = u + plane * POINTS;
     for (size_t from = 0; from < t->channels; from += DEPTH) {
         size_t depth = lk_min(DEPTH, t->channels - from);
-        winograd_filters(
-            u, plane, t->weights + (first_panel * t->channels + from) * 9 * 16, panels, t->channels, depth);
+        for (size_t panel = 0; panel < panels; panel++)
+            winograd_filters(u + panel * depth * 16, plane, t, (first_panel + panel) * 16, from, depth);
         for (size_t p = 0; p < POINTS; p++) // u[p] stays in the cache for all tiles
             for (size_t block = 0; block < j->blocks; block++)
                 for (size_t panel = 0; panel < panels; panel++)

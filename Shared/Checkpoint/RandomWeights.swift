@@ -9,10 +9,13 @@ public import TensorEngine
 /// numbers depend only on the seed and its name.
 public final class RandomWeights: TensorSource {
     private let seed: UInt64
+    private let format: HalfFormat?
     private let made = Mutex<[String: [Int]]>([:])
 
     /// Weights that depend on `seed` and the tensors' names.
-    public init(seed: UInt64) { self.seed = seed }
+    ///
+    /// - Parameter format: keep matrices and kernels, rounded, in 16 bits a number
+    public init(seed: UInt64, format: HalfFormat? = nil) { (self.seed, self.format) = (seed, format) }
 
     /// "random weights (seed …)"
     public var description: String { "random weights (seed \(seed))" }
@@ -45,8 +48,14 @@ public final class RandomWeights: TensorSource {
         let fanIn = shape.dropFirst().reduce(1, *)
         let deviation = name.contains("embedding") ? 0.02 : 1 / Double(max(fanIn, 1)).squareRoot()
         let stream = SHA256.hash(data: Data(name.utf8)).prefix(8).reduce(UInt64(0)) { $0 << 8 | UInt64($1) }
-        return Tensor(shape: shape, longLived: true) {
+        let floats = Tensor(shape: shape, longLived: true) {
             Philox(seed: seed, stream: stream).fillNormal($0, deviation: deviation)
+        }
+        guard let format else { return floats }
+        return Tensor(format, shape: shape) { out in
+            floats.withUnsafeBuffer {
+                for (i, x) in $0.enumerated() { out[i] = HalfPrecision.bits(x, format) }
+            }
         }
     }
 }

@@ -5,7 +5,7 @@ public import TensorEngine
 ///
 /// Format (huggingface/safetensors): 8 bytes little-endian header length, a JSON object
 /// `{name: {"dtype", "shape", "data_offsets": [begin, end]}, "__metadata__": {…}}`, then the tensors' bytes; offsets
-/// count from the end of the header. F32 tensors are read in place; F16 and BF16 are widened when asked for.
+/// count from the end of the header. F32, F16 and BF16 tensors are read in place.
 public struct SafetensorsFile: TensorSource {
     /// The number formats that Likeness reads.
     public enum DType: String, Sendable {

@@ -48,9 +48,16 @@ public enum SafetensorsWriter {
     }
 }
 
-/// IEEE 754 half precision; Swift's Float16 is not to be had on every Linux.
+/// Numbers of 16 bits; Swift's Float16 is not to be had on every Linux.
 enum HalfPrecision {
-    /// The nearest half, ties to even; too large is infinite.
+    /// The nearest number, ties to even.
+    static func bits(_ x: Float, _ format: HalfFormat) -> UInt16 {
+        if format == .f16 { return bits(x) }
+        let bits = x.bitPattern
+        return UInt16(truncatingIfNeeded: x.isNaN ? bits >> 16 | 0x40 : (bits + 0x7fff + (bits >> 16) & 1) >> 16)
+    }
+
+    /// The nearest IEEE 754 half, ties to even; too large is infinite.
     static func bits(_ x: Float) -> UInt16 {
         let bits = x.bitPattern
         let sign = UInt16(truncatingIfNeeded: bits >> 16) & 0x8000

@@ -12,7 +12,7 @@ struct StoredTensor: Sendable {
     /// Distance between neighbours along each axis, in numbers; nil for row-major.
     var strides: [Int]?
 
-    /// The floats: the file's own pages where they are F32 and aligned, a widened copy otherwise.
+    /// The numbers: the file's own pages where they are F32, F16 or BF16 and aligned, a widened copy otherwise.
     func tensor() throws -> Tensor {
         if let strides { return gathered(strides) }
         let bytes = UnsafeRawBufferPointer(rebasing: file.bytes[range])
@@ -22,14 +22,14 @@ struct StoredTensor: Sendable {
             let count = range.count / 4
             return Tensor(borrowing: base.bindMemory(to: Float.self, capacity: count), shape: shape, owner: file)
         case .f16, .bf16:
-            let kernel = dtype == .f16 ? lk_half_to_float : lk_bfloat_to_float
-            return Tensor(shape: shape, longLived: true) { out in
-                if UInt(bitPattern: base) % 2 == 0 {
-                    kernel(out.baseAddress, base.assumingMemoryBound(to: UInt16.self), out.count)
-                } else {
+            guard UInt(bitPattern: base) % 2 == 0 else {
+                return Tensor(shape: shape, longLived: true) { out in
                     for i in out.indices { out[i] = number(bytes, i) }
                 }
             }
+            return Tensor(
+                borrowing: base.assumingMemoryBound(to: UInt16.self), dtype == .f16 ? .f16 : .bf16, shape: shape,
+                owner: file)
         default:
             return Tensor(shape: shape) { out in for i in out.indices { out[i] = number(bytes, i) } }
         }

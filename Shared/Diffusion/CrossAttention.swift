@@ -48,21 +48,22 @@ struct Attention: Sendable {
         (self.heads, name) = (heads, w.path)
     }
 
-    /// Self-attention.
-    func callAsFunction(_ x: Tensor) -> Tensor {
-        toOut(toQ(x).attention(keys: toK(x), values: toV(x), heads: heads))
+    /// Self-attention, plus `residual` [N, T, D].
+    func callAsFunction(_ x: Tensor, residual: Tensor? = nil) -> Tensor {
+        toOut(toQ(x).attention(keys: toK(x), values: toV(x), heads: heads), residual: residual)
     }
 
     /// Cross-attention; the two softmaxes stand alone and `to_out` is applied once, to their weighted sum.
-    func callAsFunction(_ x: Tensor, _ conditioning: Conditioning) -> Tensor {
+    func callAsFunction(_ x: Tensor, _ conditioning: Conditioning, residual: Tensor? = nil) -> Tensor {
         guard let entry = conditioning.entries[name] else { preconditionFailure("no conditioning for \(name)") }
         guard let image = entry.image else {
-            return toOut(toQ(x).attention(keys: entry.keys, values: entry.values, heads: heads))
+            return toOut(
+                toQ(x).attention(keys: entry.keys, values: entry.values, heads: heads), residual: residual)
         }
         return toOut(
             toQ(x).decoupledAttention(
                 keys: entry.keys, values: entry.values, imageKeys: image.keys, imageValues: image.values,
-                scale: image.scale, heads: heads))
+                scale: image.scale, heads: heads), residual: residual)
     }
 
     func conditioningEntry(_ context: Tensor, _ adapter: (any CrossAttentionAdapter)?) -> Conditioning.Entry {

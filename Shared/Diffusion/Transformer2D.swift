@@ -13,7 +13,8 @@ struct FeedForward: Sendable {
         out = try Linear(w / "net" / 2, 4 * features, features)
     }
 
-    func callAsFunction(_ x: Tensor) -> Tensor { out(proj(x).geglu()) }
+    /// - Parameter residual: added to the result
+    func callAsFunction(_ x: Tensor, residual: Tensor? = nil) -> Tensor { out(proj.gated(x), residual: residual) }
 }
 
 /// Matches diffusers `BasicTransformerBlock`; keys `norm1`, `attn1`, `norm2`, `attn2`, `norm3`, `ff`.
@@ -36,9 +37,9 @@ struct BasicTransformerBlock: Sendable {
     }
 
     func callAsFunction(_ x: Tensor, _ pass: UNetPass) -> Tensor {
-        let x = pass.widened(x + pass.observed(attn1.name, attn1(norm1(x))))
-        let y = x + pass.observed(attn2.name, attn2(norm2(x), pass.conditioning))
-        return y + pass.observed(name + ".ff", ff(norm3(y)))
+        let x = pass.widened(pass.adding(x, attn1.name) { attn1(norm1(x), residual: $0) })
+        let y = pass.adding(x, attn2.name) { attn2(norm2(x), pass.conditioning, residual: $0) }
+        return pass.adding(y, name + ".ff") { ff(norm3(y), residual: $0) }
     }
 }
 
@@ -67,6 +68,6 @@ struct Transformer2DModel: Sendable {
         var tokens = projIn(norm(x)).reshaped([n, -1, c])
         for block in transformerBlocks { tokens = block(tokens, pass) }
         let x = pass.widened(x)
-        return pass.observed(name, x + projOut(tokens).reshaped(x.shape))
+        return pass.observed(name, projOut(tokens, residual: x.reshaped(tokens.shape)).reshaped(x.shape))
     }
 }

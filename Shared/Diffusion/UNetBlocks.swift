@@ -24,6 +24,11 @@ struct UNetPass {
         return x
     }
 
+    /// x + the module `name`, which adds its residual by itself; an observer wants to see the module alone.
+    func adding(_ x: Tensor, _ name: String, _ module: (_ residual: Tensor?) -> Tensor) -> Tensor {
+        observe == nil ? module(x) : x + observed(name, module(nil))
+    }
+
     /// A layer's output; with gradient checkpointing only its input is kept for the backward pass.
     func layer(_ x: Tensor, _ body: @escaping @Sendable (Tensor, UNetPass) -> Tensor) -> Tensor {
         guard checkpoints else { return body(x, self) }

@@ -15,10 +15,13 @@ public struct Linear: Sendable {
     /// Of part of another's weight [out, in], without a bias.
     public init(weight: Tensor) { (self.weight, bias) = (weight, nil) }
 
-    /// [..., in] → [..., out], then `activation`.
-    public func callAsFunction(_ x: Tensor, activation: Activation? = nil) -> Tensor {
-        x.linear(weight, bias: bias, activation: activation)
+    /// [..., in] → [..., out], then `activation`, then plus `residual` [..., out].
+    public func callAsFunction(_ x: Tensor, activation: Activation? = nil, residual: Tensor? = nil) -> Tensor {
+        x.linear(weight, bias: bias, activation: activation, residual: residual)
     }
+
+    /// [..., in] → [..., out / 2]: half of the outputs times gelu of the other half (GEGLU).
+    public func gated(_ x: Tensor) -> Tensor { x.gatedLinear(weight, bias: bias) }
 }
 
 /// A 2-d convolution over [N, H, W, C]. Matches `torch.nn.Conv2d`; keys `weight` [out, in, kernel, kernel], `bias`.

@@ -2,7 +2,8 @@ internal import CKernels
 internal import COneDNN
 import Synchronization
 
-/// The weights of a 2-d convolution, packed once for each layout that oneDNN asks for.
+/// The weights of a 2-d convolution: as the checkpoint has them for Winograd's kernel, packed once for each layout that
+/// oneDNN asks for.
 ///
 /// Matches `torch.nn.Conv2d` with `groups` 1 and `dilation` 1. Padding may differ by side, for the VAE encoder's
 /// downsampling, which pads right and bottom only.
@@ -107,12 +108,14 @@ extension Tensor {
             if let perPicture { y = y.addingPerChannel(perPicture) }
             return residual.map { $0 + y } ?? y
         }
-        let weight = filter.weight(in: OneDNN.layout(filter.shape, dnnl_Oihw16o))
+        let weight = filter.weight(in: OneDNN.layout(filter.shape, dnnl_oihw))
+        let stored = weight.weights
         return Tensor(shape: [n, oh, ow, out]) { result in
             withExtendedLifetime((storage, weight.storage, filter, perPicture?.storage, residual?.storage)) {
                 var args = lk_convolution_args(
-                    y: result.baseAddress, x: pointer, weights: weight.pointer, bias: filter.bias?.pointer,
-                    per_picture: perPicture?.pointer, residual: residual?.pointer, n: n, h: h, w: w, channels: c,
+                    y: result.baseAddress, x: pointer, bias: filter.bias?.pointer, per_picture: perPicture?.pointer,
+                    residual: residual?.pointer, weights: stored.pointer, format: stored.format, n: n, h: h, w: w,
+                    channels: c,
                     oh: oh, ow: ow, outputs: out, pad_top: p.top, pad_left: p.left)
                 Profile.measure(.convolution, flops: plan.flops) { lk_convolve_3x3(&args) }
             }

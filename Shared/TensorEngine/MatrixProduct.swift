@@ -2,58 +2,67 @@ internal import CKernels
 internal import COneDNN
 
 extension Tensor {
-    /// x Wᵀ + b, then `activation`: `torch.nn.functional.linear` over the last axis.
+    /// x Wᵀ + b, then `activation`, then + `residual`: `torch.nn.functional.linear` over the last axis.
     ///
-    /// The weights are read where they are, in the checkpoint's order, so that a mapped file is not copied and
-    /// processes share its pages.
+    /// The weights are read where they are, in the checkpoint's order and number format, so that a mapped file is not
+    /// copied and processes share its pages.
     ///
     /// - Parameters:
     ///   - weight: [out, in]
     ///   - bias: [out]
+    ///   - residual: [..., out]
     /// - Returns: [..., out] for self [..., in]
-    public func linear(_ weight: Tensor, bias: Tensor? = nil, activation: Activation? = nil) -> Tensor {
+    public func linear(
+        _ weight: Tensor, bias: Tensor? = nil, activation: Activation? = nil, residual: Tensor? = nil
+    ) -> Tensor {
         // The activation's gradient needs what comes before it.
-        if let activation, Tensor.isRecording([self, weight, bias]) {
-            return linear(weight, bias: bias).activated(activation)
+        if let activation, Tensor.isRecording([self, weight, bias, residual]) {
+            let y = linear(weight, bias: bias).activated(activation)
+            return residual.map { $0 + y } ?? y
         }
         let (out, k) = (weight.shape[0], weight.shape[1])
-        precondition(shape.last == k, "a linear layer \(weight.shape) cannot read \(shape)")
-        let m = count / k
-        let code = activation.map { Int($0.kernel.rawValue) + 1 } ?? 0
-        let primitive = OneDNN.primitive([2, m, k, out, bias == nil ? 0 : 1, code]) {
-            var source = OneDNN.layout([m, k], dnnl_ab)
-            var weights = OneDNN.layout([k, out], dnnl_ba)
-            var offsets = OneDNN.layout([1, out], dnnl_ab)
-            var destination = OneDNN.layout([m, out], dnnl_ab)
-            var operation = dnnl_matmul_desc_t()
-            OneDNN.check(
-                withUnsafePointer(to: &offsets) { offsets in
-                    dnnl_matmul_desc_init(&operation, &source, &weights, bias == nil ? nil : offsets, &destination)
-                }, "matmul")
-            let attributes = OneDNN.attributes(activation)
-            defer { dnnl_primitive_attr_destroy(attributes) }
-            return Primitive(&operation, attributes: attributes)
-        }
-        return Tensor(shape: shape.dropLast() + [out]) { result in
-            guard let result = result.baseAddress else { return }
-            var arguments: [(Int32, dnnl_memory_desc_t, UnsafeMutableRawPointer)] = [
-                (DNNL_ARG_SRC, primitive.layout(dnnl_query_src_md), UnsafeMutableRawPointer(pointer)),
-                (DNNL_ARG_WEIGHTS, OneDNN.layout([k, out], dnnl_ba), UnsafeMutableRawPointer(weight.pointer)),
-                (DNNL_ARG_DST, primitive.layout(dnnl_query_dst_md), UnsafeMutableRawPointer(result)),
-            ]
-            if let bias {
-                let layout = OneDNN.layout([1, out], dnnl_ab)
-                arguments.append((DNNL_ARG_BIAS, layout, UnsafeMutableRawPointer(bias.pointer)))
-            }
-            withExtendedLifetime((storage, weight.storage, bias?.storage)) {
-                Profile.measure(.linear, flops: 2 * Double(m * out) * Double(k)) { primitive.execute(arguments) }
-            }
-        }
-        .recorded(self, weight, bias) { [x = self] dy, sums in
+        return multiplied(
+            by: weight, bias, residual, width: out, finish: activation == nil ? LK_PLAIN : LK_ACTIVATED, activation
+        )
+        .recorded(self, weight, bias, residual) { [x = self] dy, sums in
+            let m = x.count / k
             let rows = dy.reshaped([m, out])
             sums.add(Tensor.product(rows, (m, out, dnnl_ab), weight, (out, k, dnnl_ab)), to: x)
             sums.add(Tensor.product(rows, (out, m, dnnl_ba), x, (m, k, dnnl_ab)), to: weight)
             sums.add(rows.reshaped([1, m, out]).summedOverTokens(), to: bias)
+            sums.add(dy, to: residual)
+        }
+    }
+
+    /// `linear(weight, bias:).geglu()` without the tensor of twice the width between them.
+    ///
+    /// - Parameters:
+    ///   - weight: [2·out, in]
+    ///   - bias: [2·out]
+    /// - Returns: [..., out] for self [..., in]
+    public func gatedLinear(_ weight: Tensor, bias: Tensor? = nil) -> Tensor {
+        if Tensor.isRecording([self, weight, bias]) { return linear(weight, bias: bias).geglu() }
+        return multiplied(by: weight, bias, nil, width: weight.shape[0] / 2, finish: LK_GATED, nil)
+    }
+
+    private func multiplied(
+        by weight: Tensor, _ bias: Tensor?, _ residual: Tensor?, width: Int, finish: lk_finish,
+        _ activation: Activation?
+    ) -> Tensor {
+        let (out, k) = (weight.shape[0], weight.shape[1])
+        precondition(shape.last == k, "a linear layer \(weight.shape) cannot read \(shape)")
+        precondition(finish != LK_GATED || out == 2 * width, "\(out) outputs are not numbers and their gates")
+        let wanted: [Int] = shape.dropLast() + [width]
+        precondition(residual.map { $0.shape == wanted } ?? true, "not \(wanted) to be added")
+        let stored = weight.weights
+        return Tensor(shape: wanted) { result in
+            withExtendedLifetime((storage, weight.storage, bias?.storage, residual?.storage)) {
+                var args = lk_linear_args(
+                    y: result.baseAddress, x: pointer, bias: bias?.pointer, residual: residual?.pointer,
+                    weights: stored.pointer, format: stored.format, finish: finish,
+                    activation: (activation ?? .relu).kernel, rows: count / k, inputs: k, outputs: out)
+                Profile.measure(.linear, flops: 2 * Double(count) * Double(out)) { lk_linear(&args) }
+            }
         }
     }
 

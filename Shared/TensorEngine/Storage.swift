@@ -1,14 +1,24 @@
 internal import CKernels
 import Glibc
+import Synchronization
 
-/// Memory that tensors share: 64-byte aligned floats of its own, or floats that something else owns (a mapped file).
+/// Memory that tensors share: 64-byte aligned floats of its own, or numbers that something else owns (a mapped file).
+///
+/// Numbers of 16 bits stay as they are: products read them (`Tensor.weights`). Whoever asks for their floats gets a
+/// widened copy, made the first time.
 ///
 /// A storage is written only by the operation that makes it, before anyone else sees it; after that it is read-only,
 /// which is what makes the unchecked `Sendable` true.
 final class Storage: @unchecked Sendable {
-    let base: UnsafeMutablePointer<Float>
     let count: Int
+    /// The numbers, if they are of 16 bits.
+    let halves: (base: UnsafePointer<UInt16>, format: HalfFormat)?
+    private let floats: UnsafeMutablePointer<Float>?
+    private let widened = Mutex<Storage?>(nil)
     private let owner: Owner
+
+    /// The numbers as floats.
+    var base: UnsafeMutablePointer<Float> { floats ?? widenedCopy().base }
 
     private enum Owner {
         case heap
@@ -37,29 +47,66 @@ final class Storage: @unchecked Sendable {
         guard let memory, memory != MAP_FAILED else {
             fatalError("out of memory: \(bytes) bytes for a tensor of \(count) numbers")
         }
-        base = memory.bindMemory(to: Float.self, capacity: max(count, 1))
+        floats = memory.bindMemory(to: Float.self, capacity: max(count, 1))
+        halves = nil
     }
 
     /// Memory that belongs to `owner`, which stays alive as long as this storage.
     init(borrowing base: UnsafePointer<Float>, count: Int, owner: AnyObject) {
-        self.base = UnsafeMutablePointer(mutating: base)
+        floats = UnsafeMutablePointer(mutating: base)
+        halves = nil
         self.count = count
         self.owner = .other(owner)
+    }
+
+    /// Numbers of 16 bits that belong to `owner`.
+    init(borrowing halves: UnsafePointer<UInt16>, _ format: HalfFormat, count: Int, owner: AnyObject) {
+        floats = nil
+        self.halves = (halves, format)
+        self.count = count
+        self.owner = .other(owner)
+    }
+
+    private func widenedCopy() -> Storage {
+        widened.withLock { held in
+            if let held { return held }
+            let copy = Storage(count: count, longLived: true)
+            if let halves {
+                let widen = halves.format == .f16 ? lk_half_to_float : lk_bfloat_to_float
+                widen(copy.base, halves.base, count)
+            }
+            held = copy
+            return copy
+        }
     }
 
     /// Lets go of a lender's pages until they are read again; what is ours stays.
     func releasePages(_ range: Range<Int>) {
         guard case .other(let owner) = owner, let lender = owner as? any PageLender else { return }
-        lender.release(UnsafeRawBufferPointer(start: base + range.lowerBound, count: range.count * 4))
+        let bytes =
+            if let halves {
+                UnsafeRawBufferPointer(start: halves.base + range.lowerBound, count: range.count * 2)
+            } else {
+                UnsafeRawBufferPointer(start: base + range.lowerBound, count: range.count * 4)
+            }
+        lender.release(bytes)
     }
 
     deinit {
         switch owner {
-        case .heap: free(base)
-        case .pages(let bytes): munmap(base, bytes)
+        case .heap: free(floats)
+        case .pages(let bytes): munmap(floats, bytes)
         case .other: break
         }
     }
+}
+
+/// How 16 bits stand for a number.
+public enum HalfFormat: String, Sendable, CaseIterable {
+    /// IEEE 754 half precision.
+    case f16
+    /// The upper half of a float.
+    case bf16
 }
 
 /// What lends tensors memory that it can read again at any time: a mapped file.

@@ -1,3 +1,5 @@
+internal import CKernels
+
 /// A dense, row-major array of 32-bit floats: a value, whose memory is shared until it is replaced.
 ///
 /// Shape letters, used in every comment of Likeness: N batch, C channels, H height, W width, T tokens, D features.
@@ -50,6 +52,23 @@ public struct Tensor: Sendable {
         self.init(shape: shape, storage: Storage(borrowing: base, count: shape.product, owner: owner))
     }
 
+    /// A tensor over numbers of 16 bits that `owner` keeps; nothing is copied until somebody asks for floats, which linear
+    /// layers and most convolutions do not.
+    package init(borrowing halves: UnsafePointer<UInt16>, _ format: HalfFormat, shape: [Int], owner: AnyObject) {
+        self.init(shape: shape, storage: Storage(borrowing: halves, format, count: shape.product, owner: owner))
+    }
+
+    /// As above, over memory of its own that `fill` writes.
+    package init(
+        _ format: HalfFormat, shape: [Int], fill: (UnsafeMutableBufferPointer<UInt16>) throws -> Void
+    ) rethrows {
+        let count = shape.product
+        let memory = Storage(count: (count + 1) / 2, longLived: true)
+        let halves = UnsafeMutableRawPointer(memory.base).bindMemory(to: UInt16.self, capacity: count)
+        try fill(UnsafeMutableBufferPointer(start: halves, count: count))
+        self.init(borrowing: halves, format, shape: shape, owner: memory)
+    }
+
     /// Number of scalars.
     public var count: Int { shape.product }
 
@@ -64,6 +83,12 @@ public struct Tensor: Sendable {
 
     /// Where the numbers are; valid while `storage` is.
     var pointer: UnsafeMutablePointer<Float> { storage.base + offset }
+
+    /// The numbers as they are stored, for kernels that widen them; valid while `storage` is.
+    var weights: (pointer: UnsafeRawPointer, format: lk_format) {
+        guard let halves = storage.halves else { return (UnsafeRawPointer(pointer), LK_F32) }
+        return (UnsafeRawPointer(halves.base + offset), halves.format == .f16 ? LK_F16 : LK_BF16)
+    }
 }
 
 // MARK: - Views: the same memory in another shape

@@ -65,7 +65,10 @@ import Testing
         check([[2, 5, 7], [9, 7], [9]]) { $0[0].linear($0[1], bias: $0[2]) }
         for activation in [Activation.silu, .gelu, .quickGelu] {
             check([[3, 6], [5, 6], [5]]) { $0[0].linear($0[1], bias: $0[2], activation: activation) }
+            check([[3, 6], [5, 6], [3, 5]]) { $0[0].linear($0[1], activation: activation, residual: $0[2]) }
         }
+        check([[3, 6], [5, 6], [3, 5]]) { $0[0].linear($0[1], residual: $0[2]) }
+        check([[2, 4, 6], [10, 6], [10]]) { $0[0].gatedLinear($0[1], bias: $0[2]) }
     }
 
     @Test(arguments: [(1, 5, 5, 8, 2), (2, 100, 77, 48, 4), (1, 130, 50, 40, 1)])

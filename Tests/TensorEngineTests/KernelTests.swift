@@ -125,6 +125,84 @@ import Testing
         }
     }
 
+    /// Rows and outputs that fill no tile, several pieces of both, and depths of one step and of several.
+    @Test(arguments: [(5, 8, 2), (97, 50, 34), (13, 400, 700), (1030, 17, 38), (2, 1161, 320)])
+    func linearAddsAndGates(rows: Int, inputs: Int, outputs: Int) {
+        let x = random([1, rows, inputs], 1)
+        let w = random([outputs, inputs], 2).scaled(by: 1 / Float(inputs).squareRoot())
+        let (b, residual) = (random([outputs], 3), random([1, rows, outputs], 4))
+        let (xs, ws, bs, rs) = (x.scalars, w.scalars, b.scalars, residual.scalars)
+        let sums = (0..<rows * outputs).map { i -> Double in
+            let (r, o) = (i / outputs, i % outputs)
+            return (0..<inputs).reduce(0) { $0 + Double(xs[r * inputs + $1]) * Double(ws[o * inputs + $1]) }
+        }
+        expectClose(x.linear(w).scalars, sums.map { Float($0) }, 1e-5)
+        let plain = sums.indices.map { sums[$0] + Double(bs[$0 % outputs]) }
+        expectClose(
+            x.linear(w, bias: b, activation: .silu, residual: residual).scalars,
+            plain.indices.map { Float(plain[$0] / (1 + exp(-plain[$0])) + Double(rs[$0])) }, 2e-5)
+        func gated(_ h: [Double]) -> [Float] {
+            (0..<rows * outputs / 2).map { i in
+                let (r, o) = (i / (outputs / 2), i % (outputs / 2))
+                return Float(h[r * outputs + o] * gelu(h[r * outputs + outputs / 2 + o]))
+            }
+        }
+        expectClose(x.gatedLinear(w, bias: b).scalars, gated(plain), 2e-5)
+        expectClose(x.gatedLinear(w).scalars, gated(sums), 2e-5)
+        // A row's bits do not depend on the rows around it.
+        let last = Tensor(Array(xs.suffix(inputs)), shape: [1, inputs])
+        #expect(last.linear(w, bias: b).scalars == Array(x.linear(w, bias: b).scalars.suffix(outputs)))
+    }
+
+    /// Every finite number of 16 bits, read by the elementwise kernel and on the way into a product.
+    @Test(arguments: HalfFormat.allCases)
+    func numbersOf16Bits(format: HalfFormat) {
+        let exponent: UInt16 = format == .f16 ? 0x7c00 : 0x7f80
+        let bits = (0...UInt16.max).filter { $0 & exponent != exponent }
+        let stored = Tensor(format, shape: [bits.count / 32, 32]) { _ = $0.update(fromContentsOf: bits) }
+        let want = bits.map { format == .f16 ? halfValue($0) : Float(bitPattern: UInt32($0) << 16) }
+        #expect(stored.isFinite)
+        // One at a time: x is a unit vector, so a product's sum is one weight.
+        let unit = Tensor((0..<32 * 32).map { $0 % 33 == 0 ? 1 : 0 }, shape: [32, 32])
+        #expect(unit.linear(stored).transposed().scalars == want)
+        #expect(stored.scalars == want)
+        for place in [0, 40, 66] {
+            let bad = Tensor(format, shape: [67]) {
+                $0.update(repeating: 1)
+                $0[place] = exponent
+            }
+            #expect(!bad.isFinite)
+        }
+    }
+
+    /// Layers of 16-bit weights give the bits that the widened weights give, also for a part of the rows.
+    @Test(arguments: HalfFormat.allCases)
+    func layersOf16BitWeights(format: HalfFormat) {
+        func weights(_ shape: [Int]) -> (stored: Tensor, floats: Tensor) {
+            let bits = random(shape, 7).scaled(by: 0.1).scalars.map { x -> UInt16 in
+                // Cut off, which is a number of the format too.
+                format == .bf16
+                    ? UInt16(x.bitPattern >> 16)
+                    : UInt16(x.bitPattern >> 16 & 0x8000)
+                        | UInt16((max(x.magnitude, 1e-4).bitPattern - (112 << 23)) >> 13)
+            }
+            let stored = Tensor(format, shape: shape) { _ = $0.update(fromContentsOf: bits) }
+            return (stored, Tensor(stored.scalars, shape: shape))
+        }
+        let (stored, floats) = weights([37, 53])
+        let x = random([19, 53], 1)
+        #expect(x.linear(stored).scalars == x.linear(floats).scalars)
+        #expect(x.linear(stored[5..<30]).scalars == x.linear(floats[5..<30]).scalars)
+        for (side, stride) in [(13, 1), (3, 1), (8, 2)] {  // Winograd's kernel, and oneDNN's twice
+            let (stored, floats) = weights([40, 35, 3, 3])
+            let picture = random([1, side, side, 35], 2)
+            func filter(_ weight: Tensor) -> ConvolutionFilter {
+                ConvolutionFilter(weight: weight, bias: nil, stride: stride, padding: .init(1))
+            }
+            #expect(picture.convolved(filter(stored)).scalars == picture.convolved(filter(floats)).scalars)
+        }
+    }
+
     @Test func activationsOfLargeAndSmallNumbers() {
         let x = Tensor([-200, -30, -5, -1, -1e-3, 0, 1e-3, 0.5, 1, 5, 30, 200], shape: [12])
         for (activation, function) in activations {
@@ -236,6 +314,15 @@ private let activations: [(Activation, @Sendable (Double) -> Double)] = [
     (.silu, { $0 / (1 + exp(-$0)) }), (.quickGelu, { $0 / (1 + exp(-1.702 * $0)) }), (.gelu, gelu),
     (.relu, { max($0, 0) }),
 ]
+
+/// The value of an IEEE 754 half.
+private func halfValue(_ bits: UInt16) -> Float {
+    let (exponent, fraction) = (Int(bits >> 10 & 31), Float(bits & 1023))
+    let value =
+        exponent == 0
+        ? fraction * 0x1p-24 : (1024 + fraction) * Float(sign: .plus, exponent: exponent - 25, significand: 1)
+    return bits & 0x8000 == 0 ? value : -value
+}
 
 @Sendable private func gelu(_ x: Double) -> Double { 0.5 * x * (1 + erf(x / 2.0.squareRoot())) }
 

@@ -72,6 +72,27 @@ typedef struct {
 } lk_attention_args;
 void lk_attention(const lk_attention_args *args);
 
+// ---- linear layers (linear.h)
+
+/// How numbers are stored: 32 bits, or 16 of IEEE half precision or of bfloat16.
+typedef enum { LK_F32, LK_F16, LK_BF16 } lk_format;
+/// What follows the product: nothing, an activation, or GEGLU.
+typedef enum { LK_PLAIN, LK_ACTIVATED, LK_GATED } lk_finish;
+
+/// x [R, D], weights [O, D] in `format`, bias [O] -> y [R, O] = finish(x W^T + bias) + residual [R, O].
+/// LK_GATED: y [R, O/2] = h[:, :O/2] * gelu(h[:, O/2:]) + residual [R, O/2]. O must then be even.
+/// bias and residual may be NULL; y may be residual.
+typedef struct {
+    float *y;
+    const float *x, *bias, *residual;
+    const void *weights;
+    lk_format format;
+    lk_finish finish;
+    lk_activation activation;
+    size_t rows, inputs, outputs;
+} lk_linear_args;
+void lk_linear(const lk_linear_args *args);
+
 // ---- the machine's peak (product.h)
 
 /// Multiplies and adds in registers on all threads, which nothing can do faster; says how many operations that were.
@@ -81,11 +102,13 @@ void lk_peak(double *flops, size_t rounds);
 
 /// 3x3, stride 1: x [N, H, W, C] -> y [N, OH, OW, K], with pad_top rows and pad_left columns of zeros before the picture
 /// and as many after it as OH and OW need.
-/// weights: [K/16][C][3][3][16], K filled up with zeros to a multiple of 16 (oneDNN's Oihw16o).
+/// weights: [K][C][3][3], the checkpoint's order, in `format`.
 /// y = convolution + bias[k] + per_picture[n, k] + residual[n, oy, ox, k]; these three may be NULL. y may be residual.
 typedef struct {
     float *y;
-    const float *x, *weights, *bias, *per_picture, *residual;
+    const float *x, *bias, *per_picture, *residual;
+    const void *weights;
+    lk_format format;
     size_t n, h, w, channels, oh, ow, outputs, pad_top, pad_left;
 } lk_convolution_args;
 void lk_convolve_3x3(const lk_convolution_args *args);
