@@ -38,10 +38,13 @@ struct BenchCommand: ParsableCommand {
                 return start.duration(to: .now) / .seconds(1)
             }
             let first = try seconds()
+            let before = BenchCommand.usage().ru_minflt
             let counted = try (0..<repeats).map { _ in try seconds() }.sorted()
+            let faults = (BenchCommand.usage().ru_minflt - before) / repeats
             let totals = try Profile.of { try pass() }.totals
             return BenchReport(
-                subject, first: first, counted: counted, totals: totals, peak: Threads.peakOperationsPerSecond())
+                subject, first: first, counted: counted, faults: faults, totals: totals,
+                peak: Threads.peakOperationsPerSecond())
         }
 
         /// Prints the reports as asked.
@@ -138,11 +141,14 @@ struct BenchCommand: ParsableCommand {
         Tensor(Philox(seed: seed).normal(shape.reduce(1, *)), shape: shape)
     }
 
-    static func peakMemoryGB() -> Double {
+    /// What this process has used so far.
+    static func usage() -> rusage {
         var usage = rusage()
         getrusage(__rusage_who_t(RUSAGE_SELF.rawValue), &usage)
-        return Double(usage.ru_maxrss) * 1024 / 1e9
+        return usage
     }
+
+    static func peakMemoryGB() -> Double { Double(usage().ru_maxrss) * 1024 / 1e9 }
 }
 
 extension RandomWeights {

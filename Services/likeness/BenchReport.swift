@@ -29,6 +29,8 @@ struct BenchReport: Codable {
     var seconds: Double
     var fastest: Double
     var slowest: Double
+    /// Pages that the system had to give, or give again, in a counted pass: memory that was not used over.
+    var pageFaults: Int?
     var gigaflops: Double
     var gigaflopsPerSecond: Double
     /// What the machine reaches in registers.
@@ -36,7 +38,11 @@ struct BenchReport: Codable {
     var peakMemoryGB: Double
     var operations: [Operation]
 
-    init(_ subject: Subject, first: Double, counted: [Double], totals: [Profile.Kind: Profile.Total], peak: Double) {
+    init(
+        _ subject: Subject, first: Double, counted: [Double], faults: Int, totals: [Profile.Kind: Profile.Total],
+        peak: Double
+    ) {
+        pageFaults = faults
         self.subject = subject
         (threads, instructionSet) = (Threads.count, Threads.instructionSet)
         firstSeconds = first
@@ -71,8 +77,8 @@ struct BenchReport: Codable {
                 Double(subject.parameters) / 1e6, (subject.weights ?? "f32") as NSString, threads,
                 instructionSet as NSString),
             String(
-                format: "%.3f s (median; %.3f … %.3f; the first pass %.3f), peak memory %.2f GB", seconds, fastest,
-                slowest, firstSeconds, peakMemoryGB),
+                format: "%.3f s (median; %.3f … %.3f; the first pass %.3f), peak memory %.2f GB, %d page faults a pass",
+                seconds, fastest, slowest, firstSeconds, peakMemoryGB, pageFaults ?? 0),
             String(
                 format: "%.0f GFLOP, %.0f GFLOP/s, %.2f of this machine's %.0f", gigaflops, gigaflopsPerSecond,
                 gigaflopsPerSecond / peakGigaflopsPerSecond, peakGigaflopsPerSecond),

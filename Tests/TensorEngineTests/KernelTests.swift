@@ -193,7 +193,7 @@ import Testing
         let x = random([19, 53], 1)
         #expect(x.linear(stored).scalars == x.linear(floats).scalars)
         #expect(x.linear(stored[5..<30]).scalars == x.linear(floats[5..<30]).scalars)
-        for (side, stride) in [(13, 1), (3, 1), (8, 2)] {  // Winograd's kernel, and oneDNN's twice
+        for (side, stride) in [(13, 1), (8, 2)] {  // Winograd's kernel, and oneDNN's
             let (stored, floats) = weights([40, 35, 3, 3])
             let picture = random([1, side, side, 35], 2)
             func filter(_ weight: Tensor) -> ConvolutionFilter {
