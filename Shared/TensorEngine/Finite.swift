@@ -2,19 +2,20 @@ extension Tensor {
     /// Whether no number is NaN or infinite. Reads memory once and takes none.
     public var isFinite: Bool {
         if let halves = storage.halves {
-            // All bits of the exponent are set in infinity and NaN only.
-            let exponent: UInt16 = halves.format == .f16 ? 0x7c00 : 0x7f80
+            // The exponent's bits are all set in infinity and NaN only; adding the lowest of them then carries into the
+            // sign's place. Four numbers at a time.
+            let (exponent, lowest): (UInt64, UInt64) = halves.format == .f16 ? (0x7c00, 0x400) : (0x7f80, 0x80)
+            let (mask, carry) = (exponent * 0x0001_0001_0001_0001, lowest * 0x0001_0001_0001_0001)
             return withExtendedLifetime(storage) {
-                let bytes = UnsafeRawBufferPointer(start: halves.base + offset, count: 2 * count)
-                let step = MemoryLayout<SIMD32<UInt16>>.size
-                let whole = bytes.count / step * step
-                var bad = SIMDMask<SIMD32<Int16>>(repeating: false)
-                for place in stride(from: 0, to: whole, by: step) {
-                    let numbers = bytes.loadUnaligned(fromByteOffset: place, as: SIMD32<UInt16>.self)
-                    bad .|= numbers & exponent .== exponent
+                let numbers = UnsafeBufferPointer(start: halves.base + offset, count: count)
+                let bytes = UnsafeRawBufferPointer(numbers)
+                let whole = bytes.count / 8 * 8
+                var carried: UInt64 = 0
+                for place in stride(from: 0, to: whole, by: 8) {
+                    carried |= (bytes.loadUnaligned(fromByteOffset: place, as: UInt64.self) & mask) &+ carry
                 }
-                let rest = UnsafeBufferPointer(start: halves.base + offset, count: count)[(whole / 2)...]
-                return !any(bad) && !rest.contains { $0 & exponent == exponent }
+                for number in numbers[(whole / 2)...] { carried |= (UInt64(number) & exponent) &+ lowest }
+                return carried & 0x8000_8000_8000_8000 == 0
             }
         }
         return withUnsafeBuffer { numbers in
