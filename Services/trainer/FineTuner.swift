@@ -48,7 +48,8 @@ struct FineTuner: Sendable {
         let weights = try booth.train(
             photos, classPictures: classPictures, state: run(recipe), name: method.rawValue
         ) { try report(.progress($0)) }
-        return try SafetensorsWriter.data(weights, metadata: ["recipe": recipe, "method": method.rawValue], half: true)
+        return try SafetensorsWriter.data(
+            DiffusersForm.tensors(weights), metadata: ["recipe": recipe, "method": method.rawValue], half: true)
     }
 
     /// Removes a run's state.

@@ -18,7 +18,8 @@ extension PipelineFolder {
             guard let changed = Changed.target(of: name), let shape = base.shape(of: changed) else {
                 throw CheckpointError("\(base.description) has no \(name): these weights were trained on another model")
             }
-            guard changed != name || shape == tensor.shape else {
+            // A 1×1 convolution's kernel may be written as a matrix.
+            guard changed != name || shape.filter({ $0 != 1 }) == tensor.shape.filter({ $0 != 1 }) else {
                 throw CheckpointError(
                     "\(name) is \(tensor.shape), \(base.description) has \(shape): these weights were trained on another "
                         + "model")

@@ -32,6 +32,23 @@ import Testing
         }
     }
 
+    /// diffusers writes [out, in, 1, 1], our models hold [out, in].
+    @Test func pointwiseConvolutionsMayBeMatrices() throws {
+        try withFolder { folder in
+            let name = "mid_block.attentions.0.proj_in.weight"
+            let kernel = try folder.unetSource().tensor(name)
+            #expect(kernel.shape.suffix(2) == [1, 1])
+            let changed = kernel.scaled(by: 1.5)
+            let matrix = changed.reshaped(Array(kernel.shape.prefix(2)))
+            let predicted = try predict(folder, [name: matrix])
+            #expect(try predicted == predict(folder, [name: changed]))
+            #expect(try predicted != predict(folder, [:]))
+            #expect(DiffusersForm.tensors([name: matrix])[name]?.shape == kernel.shape)
+            let plain = "\(projection).weight"
+            #expect(DiffusersForm.tensors([plain: matrix])[plain]?.shape == matrix.shape)
+        }
+    }
+
     @Test func weightsOfAnotherModelAreRefusedByName() throws {
         try withFolder { folder in
             #expect(throws: CheckpointError.self) { try folder.unet(fineTunedBy: ["no.such.weight": .zeros([2])]) }
