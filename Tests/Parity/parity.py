@@ -266,7 +266,7 @@ def routes(args, report, likeness, photos):
 
 
 def layouts(args, report, likeness, photos, models, adapters):
-    """Every layout: the same bits as from the first, which is compared with diffusers."""
+    """Every layout: those of 16 bits and the first are compared with diffusers, others are the same bits as the first."""
     adapter = os.path.join(adapters, "ip-adapter_sd15.safetensors")
     noise, steps = start_noise(args.side // 8), args.steps if args.tiny else 2
     reference = Reference(models)
@@ -285,7 +285,12 @@ def layouts(args, report, likeness, photos, models, adapters):
             tokenizer.save_pretrained(os.path.join(folder, "tokenizer"))
             assert not os.path.exists(os.path.join(folder, "tokenizer", "vocab.json"))
         gc.collect()
-        report.equal(f"layout {layout}", first, likeness.draw(path, adapter, noise, steps, photos), likeness.last)
+        drawn = likeness.draw(path, adapter, noise, steps, photos)
+        # Small maps of 16-bit weights are convolved by Winograd, so that no widened copy is kept: other roundings.
+        if "16" in layout:
+            report.compare(f"layout {layout}", want, drawn, likeness.last)
+        else:
+            report.equal(f"layout {layout}", first, drawn, likeness.last)
         if not args.keep:
             shutil.rmtree(folder)
 
