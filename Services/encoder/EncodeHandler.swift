@@ -28,9 +28,7 @@ struct EncodeHandler: Handler {
                     let file = try await objects.get(photo.objectKey)
                     return try await compute { try images(file) }
                 }
-            } catch let error as ImageError {
-                throw PermanentFailure("photo \(photo.filename): \(error)")
-            } catch let error as CheckpointError {
+            } catch let error where error is ImageError || error is CheckpointError {
                 throw PermanentFailure("photo \(photo.filename): \(error)")
             }
         case .encodePrompt(let id, let how):

@@ -49,7 +49,8 @@ struct FineTuner: Sendable {
             photos, classPictures: classPictures, state: run(recipe), name: method.rawValue
         ) { try report(.progress($0)) }
         return try SafetensorsWriter.data(
-            DiffusersForm.tensors(weights), metadata: ["recipe": recipe, "method": method.rawValue], half: true)
+            DiffusersForm.tensors(weights, part: "unet"), metadata: ["recipe": recipe, "method": method.rawValue],
+            half: true)
     }
 
     /// Removes a run's state.

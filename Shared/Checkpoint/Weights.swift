@@ -19,12 +19,17 @@ extension TensorSource {
         guard let found = self.shape(of: name) else {
             throw CheckpointError("\(self): \(name) is missing; the file is of another model or incomplete")
         }
-        // A 1×1 convolution and a linear layer are the same numbers; checkpoints use both.
-        guard found == shape || found.filter({ $0 != 1 }) == shape.filter({ $0 != 1 }) else {
+        guard found == shape || found.isSameButForOnes(as: shape) else {
             throw CheckpointError("\(self): \(name) has shape \(found), the model's config needs \(shape)")
         }
         return try tensor(name).reshaped(shape)
     }
+}
+
+extension [Int] {
+    /// Whether shapes differ in axes of 1 only: a 1×1 convolution and a linear layer are the same numbers, and checkpoints
+    /// use both.
+    public func isSameButForOnes(as other: [Int]) -> Bool { filter { $0 != 1 } == other.filter { $0 != 1 } }
 }
 
 /// A place in a checkpoint: a source and a path of key segments, as `w / "down_blocks" / 0 / "resnets"`.

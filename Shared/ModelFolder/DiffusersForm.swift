@@ -7,9 +7,10 @@ public enum DiffusersForm {
     /// Names of convolutions of 1×1, which are plain matrices to us.
     private static let pointwise = ["conv_shortcut", "quant_conv", "post_quant_conv", "proj_in", "proj_out"]
 
-    /// A UNet's or a VAE's tensors: kernels of 1×1 convolutions as [out, in, 1, 1].
-    public static func tensors(_ tensors: [String: Tensor]) -> [String: Tensor] {
-        Dictionary(
+    /// A part's tensors: in a UNet and a VAE, kernels of 1×1 convolutions are [out, in, 1, 1].
+    public static func tensors(_ tensors: [String: Tensor], part: String) -> [String: Tensor] {
+        guard ["unet", "vae"].contains(part) else { return tensors }
+        return Dictionary(
             uniqueKeysWithValues: tensors.map { name, tensor in
                 let isKernel = pointwise.contains { name == "\($0).weight" || name.hasSuffix(".\($0).weight") }
                 return (name, isKernel && tensor.shape.count == 2 ? tensor.reshaped(tensor.shape + [1, 1]) : tensor)

@@ -18,8 +18,7 @@ extension PipelineFolder {
             guard let changed = Changed.target(of: name), let shape = base.shape(of: changed) else {
                 throw CheckpointError("\(base.description) has no \(name): these weights were trained on another model")
             }
-            // A 1×1 convolution's kernel may be written as a matrix.
-            guard changed != name || shape.filter({ $0 != 1 }) == tensor.shape.filter({ $0 != 1 }) else {
+            guard changed != name || shape.isSameButForOnes(as: tensor.shape) else {
                 throw CheckpointError(
                     "\(name) is \(tensor.shape), \(base.description) has \(shape): these weights were trained on another "
                         + "model")
@@ -29,8 +28,7 @@ extension PipelineFolder {
             (try LoRA(CheckpointFile.open($0.file), for: base), $0.choice.weight)
         }
         if adapted, let own = try adapterLoRA() { loras.insert((own, 1), at: 0) }
-        let changed = LoRA.applied(loras, to: Changed(base: base, weights: weights))
-        return try UNet2DConditionModel(Weights(changed), unetConfig())
+        return try unet(LoRA.applied(loras, to: Changed(base: base, weights: weights)))
     }
 }
 

@@ -131,11 +131,8 @@ public enum Miniature {
             let random = RandomWeights(seed: seed)
             let model = try make(Weights(random))
             let tensors = try Dictionary(uniqueKeysWithValues: random.names.map { ($0, try random.tensor($0)) })
-            let isConvolutional = path.hasPrefix("unet/") || path.hasPrefix("vae/")
-            try file(
-                path,
-                SafetensorsWriter.data(
-                    isConvolutional ? DiffusersForm.tensors(tensors) : tensors, metadata: metadata))
+            let formed = DiffusersForm.tensors(tensors, part: String(path.prefix { $0 != "/" }))
+            try file(path, SafetensorsWriter.data(formed, metadata: metadata))
             return model
         }
 

@@ -101,13 +101,9 @@ public struct PipelineFolder: Sendable {
     public func unet() throws -> UNet2DConditionModel { try unet(unetSource()) }
 
     /// The denoiser as pictures of people are drawn with it: with the LoRA in it that a FaceID adapter brings.
-    public func adaptedUNet() throws -> UNet2DConditionModel {
-        let source = try unetSource()
-        guard let lora = try adapterLoRA() else { return try unet(source) }
-        return try unet(LoRA.applied([(lora, 1)], to: source))
-    }
+    public func adaptedUNet() throws -> UNet2DConditionModel { try unet(fineTunedBy: [:], adapted: true) }
 
-    private func unet(_ source: any TensorSource) throws -> UNet2DConditionModel {
+    func unet(_ source: any TensorSource) throws -> UNet2DConditionModel {
         let config = try unetConfig()
         let inputs = source.shape(of: "conv_in.weight")?.dropFirst().first ?? config.inChannels
         let known = [config.outChannels, 2 * config.outChannels + 1]

@@ -119,8 +119,7 @@ extension Tensor {
                 var args = lk_convolution_args(
                     y: result.baseAddress, x: pointer, bias: filter.bias?.pointer, per_picture: perPicture?.pointer,
                     residual: residual?.pointer, weights: stored.pointer, format: stored.format, n: n, h: h, w: w,
-                    channels: c,
-                    oh: oh, ow: ow, outputs: out, pad_top: p.top, pad_left: p.left)
+                    channels: c, oh: oh, ow: ow, outputs: out, pad_top: p.top, pad_left: p.left)
                 Profile.measure(.convolution, flops: plan.flops) { lk_convolve_3x3(&args) }
             }
         }

@@ -372,9 +372,9 @@ public struct Curriculum: Sendable {
 
     private func save(_ tensors: [String: Tensor], _ part: String, metadata: [String: String] = [:]) throws {
         let url = modelURL.appendingPathComponent("\(part).safetensors")
-        let isConvolutional = part.hasPrefix("unet/") || part.hasPrefix("vae/")
         try SafetensorsWriter.write(
-            isConvolutional ? DiffusersForm.tensors(tensors) : tensors, metadata: metadata, half: true, to: url)
+            DiffusersForm.tensors(tensors, part: String(part.prefix { $0 != "/" })), metadata: metadata, half: true,
+            to: url)
     }
 
     private func save(_ config: VAEConfig) throws {

@@ -125,6 +125,16 @@ enum SafetensorsMutants {
             while data.count < size { data += part }
             return data
         }
+        /// Numbers as names, all of one value.
+        func entries(_ begin: String, _ value: String, _ end: String) -> Data {
+            var data = Data(begin.utf8)
+            var i = 0
+            while data.count < size {
+                data += Data("\"\(i)\":\(value),".utf8)
+                i += 1
+            }
+            return data.dropLast() + Data(end.utf8)
+        }
         func bomb(_ what: String, _ header: @autoclosure @escaping () -> Data) -> Mutant {
             Mutant("safetensors: 12 MB of \(what)", .checkpoint, name, file(header(), Data()))
         }
@@ -136,28 +146,8 @@ enum SafetensorsMutants {
             bomb("a name", Data("{\"".utf8) + many("aaaaaaaa")),
             bomb("a name with escapes", Data("{\"".utf8) + many("\\u0041")),
             bomb("a dtype", Data("{\"a\":{\"dtype\":\"".utf8) + many("F32F32F3")),
-            bomb(
-                "empty tensors",
-                {
-                    var data = Data("{".utf8)
-                    var i = 0
-                    while data.count < size {
-                        data += Data("\"\(i)\":{\"dtype\":\"F32\",\"shape\":[0],\"data_offsets\":[0,0]},".utf8)
-                        i += 1
-                    }
-                    return data.dropLast() + Data("}".utf8)
-                }()),
-            bomb(
-                "metadata",
-                {
-                    var data = Data("{\"__metadata__\":{".utf8)
-                    var i = 0
-                    while data.count < size {
-                        data += Data("\"\(i)\":\"\",".utf8)
-                        i += 1
-                    }
-                    return data.dropLast() + Data("}}".utf8)
-                }()),
+            bomb("empty tensors", entries("{", #"{"dtype":"F32","shape":[0],"data_offsets":[0,0]}"#, "}")),
+            bomb("metadata", entries(#"{"__metadata__":{"#, "\"\"", "}}")),
         ]
     }
 

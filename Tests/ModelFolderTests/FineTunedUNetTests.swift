@@ -43,9 +43,9 @@ import Testing
             let predicted = try predict(folder, [name: matrix])
             #expect(try predicted == predict(folder, [name: changed]))
             #expect(try predicted != predict(folder, [:]))
-            #expect(DiffusersForm.tensors([name: matrix])[name]?.shape == kernel.shape)
+            #expect(DiffusersForm.tensors([name: matrix], part: "unet")[name]?.shape == kernel.shape)
             let plain = "\(projection).weight"
-            #expect(DiffusersForm.tensors([plain: matrix])[plain]?.shape == matrix.shape)
+            #expect(DiffusersForm.tensors([plain: matrix], part: "unet")[plain]?.shape == matrix.shape)
         }
     }
 
