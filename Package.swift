@@ -88,7 +88,7 @@ let package = Package(
             "Training",
             [
                 "RenderedPeople", "ModelFolder", "CLIP", "Diffusion", "IPAdapter", "ImageMetrics", "ImageIO",
-                "NeuralNetwork", "Checkpoint", "TensorEngine",
+                "NeuralNetwork", "Checkpoint", "TensorEngine", crypto,
             ]),
         library(
             "Study",
@@ -161,7 +161,9 @@ let package = Package(
         tests("RenderedPeopleTests", ["RenderedPeople", "ImageIO"]),
         tests("CLIPTests", ["CLIP", "Checkpoint"]),
         tests("DiffusionTests", ["Diffusion", "Checkpoint", "TensorEngine"]),
-        tests("TrainingTests", ["Training", "RenderedPeople", "Diffusion", "Checkpoint", "TensorEngine"]),
+        tests(
+            "TrainingTests",
+            ["Training", "RenderedPeople", "ModelFolder", "Diffusion", "IPAdapter", "Checkpoint", "TensorEngine"]),
         tests("StudyTests", ["Study", "Training", "ModelFolder", "RenderedPeople", "Checkpoint"]),
         .target(
             name: "TestSupport", dependencies: ["Checkpoint", "TensorEngine"], path: "Tests/Support",

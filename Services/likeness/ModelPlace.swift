@@ -10,10 +10,12 @@ struct ModelPlace: ParsableArguments {
     @Option(help: "IP-Adapter's file or folder; LIKENESS_IP_ADAPTER, or in or beside the models.", completion: .file())
     var ipAdapter: String?
 
-    func open() throws -> PipelineFolder {
+    func open(adapterRequired: Bool = true) throws -> PipelineFolder {
         let environment = ProcessInfo.processInfo.environment
         let models = models ?? environment["LIKENESS_MODELS"] ?? "deploy/miniature"
         let adapter = ipAdapter ?? environment["LIKENESS_IP_ADAPTER"]
-        return try PipelineFolder(URL(fileURLWithPath: models), adapter: adapter.map { URL(fileURLWithPath: $0) })
+        return try PipelineFolder(
+            URL(fileURLWithPath: models), adapter: adapter.map { URL(fileURLWithPath: $0) },
+            adapterRequired: adapterRequired)
     }
 }

@@ -3,11 +3,13 @@ import Foundation
 import TensorEngine
 import Training
 
-/// `likeness train`: trains the miniature family here, without the queue.
+/// `likeness train`: trains here, without the queue.
 struct TrainCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "train", abstract: "Trains the miniature models from nothing.",
-        subcommands: [All.self, TrainSubmitCommand.self, KillTestCommand.self])
+        commandName: "train", abstract: "Trains the miniature models from nothing, and adapters for any model.",
+        subcommands: [
+            All.self, IPAdapter.self, SelfAttention.self, TrainSubmitCommand.self, KillTestCommand.self,
+        ])
 
     /// `likeness train all`
     struct All: ParsableCommand {
@@ -40,17 +42,7 @@ struct TrainCommand: ParsableCommand {
             try curriculum.prepare(from: from) { print($0) }
             for stage in TrainingStage.allCases.drop(while: { $0 != from }) {
                 let start = ContinuousClock.now
-                try curriculum.run(stage) { progress in
-                    guard progress.step % 100 == 0 || progress.step == progress.steps || progress.step <= 40 else {
-                        return
-                    }
-                    print(
-                        String(
-                            format: "%@ %d/%d loss %.4f, %.0f pictures/s, %.0f s left", stage.rawValue as NSString,
-                            progress.step, progress.steps, progress.loss, progress.imagesPerSecond,
-                            progress.secondsLeft))
-                    fflush(nil)
-                }
+                try curriculum.run(stage, report: TrainingLines(stage.rawValue).print)
                 print(
                     String(
                         format: "%@ done after %.0f s", stage.rawValue as NSString,

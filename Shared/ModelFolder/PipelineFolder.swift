@@ -40,8 +40,10 @@ public struct PipelineFolder: Sendable {
 
     /// Checks that the folder is one; loads nothing yet.
     ///
-    /// - Parameter adapter: the IP-Adapter's folder or file, if in none of the usual places or of another kind
-    public init(_ url: URL, adapter: URL? = nil) throws {
+    /// - Parameters:
+    ///   - adapter: the IP-Adapter's folder or file, if in none of the usual places or of another kind
+    ///   - adapterRequired: if not, a folder without an adapter will do, and ``adapterFile`` is where one would be
+    public init(_ url: URL, adapter: URL? = nil, adapterRequired: Bool = true) throws {
         let isFile = AddOnFiles.singleFileEndings.contains(url.pathExtension)
         guard isFile || FileManager.default.fileExists(atPath: url.appendingPathComponent("model_index.json").path)
         else {
@@ -52,7 +54,11 @@ public struct PipelineFolder: Sendable {
         }
         singleFile = isFile ? url : nil
         self.url = isFile ? url.deletingLastPathComponent() : url
-        (adapterURL, adapterFile) = try AdapterPlace.find(near: self.url, named: adapter)
+        do { (adapterURL, adapterFile) = try AdapterPlace.find(near: self.url, named: adapter) } catch {
+            if adapterRequired || adapter != nil { throw error }
+            adapterURL = self.url.appendingPathComponent("ip_adapter")
+            adapterFile = adapterURL.appendingPathComponent("ip-adapter_sd15.safetensors")
+        }
     }
 
     // MARK: Parts
@@ -142,6 +148,9 @@ public struct PipelineFolder: Sendable {
         return model
     }
 
+    /// The adapter's tensors, for training.
+    public func adapterSource() throws -> any TensorSource { try adapterCheckpoint() }
+
     /// What a FaceID adapter changes in the UNet: the LoRA inside its file, or else in h94's file of the same name with
     /// `_lora`; nil for other adapters.
     func adapterLoRA() throws -> LoRA? {
@@ -178,7 +187,9 @@ public struct PipelineFolder: Sendable {
     private func selfAttentionAdapterWeights() throws -> Weights? {
         guard FileManager.default.fileExists(atPath: selfAttentionURL.path) else { return nil }
         let weights = Weights(try SafetensorsFile(selfAttentionURL))
-        return (weights / "image_proj" / "norm").has("weight") ? weights : nil
+        // Under h94's keys or, trained from a file of theirs, diffusers'.
+        let homes = [weights / "image_proj", weights / "encoder_hid_proj" / "image_projection_layers" / 0]
+        return homes.contains { ($0 / "norm").has("weight") } ? weights : nil
     }
 
     /// A network that scores pictures, `evaluation/<name>`; nil where the folder has none.
@@ -236,6 +247,15 @@ public struct PipelineFolder: Sendable {
                 + (adapterLoRAFile.map { [$0] } ?? []))
     }
 
+    /// Hash of what the training of an adapter begins with: UNet, VAE, both towers, tokenizer, and the adapter if there is
+    /// one.
+    public func trainingHash() throws -> String {
+        let tower = try CheckpointPlace.find(in: imageEncoderURL(), "model").files()
+        let adapter = FileManager.default.fileExists(atPath: adapterFile.path) ? [adapterFile] : []
+        return try Self.hash(
+            files(of: .unet) + files(of: .vae) + tokenizerFiles() + files(of: .text) + tower + adapter)
+    }
+
     /// Whether the weights are the seeded random miniature's, whose pictures are noise.
     public var isRandomMiniature: Bool {
         FileManager.default.fileExists(atPath: url.appendingPathComponent(Miniature.marker).path)
@@ -243,7 +263,8 @@ public struct PipelineFolder: Sendable {
 
     // MARK: Files
 
-    private var selfAttentionURL: URL { adapterURL.appendingPathComponent("self_attention.safetensors") }
+    /// Where the paper's aggregator is, or would be.
+    public var selfAttentionURL: URL { adapterURL.appendingPathComponent("self_attention.safetensors") }
 
     private var ownAdapterFile: [URL] {
         FileManager.default.fileExists(atPath: selfAttentionURL.path) ? [selfAttentionURL] : []

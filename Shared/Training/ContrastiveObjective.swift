@@ -1,6 +1,6 @@
 internal import CLIP
 import NeuralNetwork
-public import TensorEngine
+internal import TensorEngine
 
 /// Trains CLIP's two towers: in a batch of captioned photos every photo is to find its caption and every caption its
 /// photo (Radford et al., arXiv 2103.00020, figure 3).

@@ -6,95 +6,8 @@ internal import IPAdapter
 internal import ImageMetrics
 internal import ModelFolder
 internal import NeuralNetwork
-public import RenderedPeople
+internal import RenderedPeople
 internal import TensorEngine
-
-/// The order in which the miniature family is trained, from nothing: each part needs those before it.
-public enum TrainingStage: String, CaseIterable, Sendable, Codable {
-    /// Autoencoder, on pre-training pictures.
-    case vae
-    /// Both CLIP towers, on pre-training pictures with captions.
-    case clip
-    /// The denoiser, on pre-training pictures with captions.
-    case unet
-    /// Features and classes for FID and IS.
-    case inception
-    /// Identity embeddings, on people of the pre-training pictures.
-    case identity
-    /// The paper's IP-Adapter, UNet frozen.
-    case ipAdapter = "ip-adapter"
-    /// The paper's own: self-attention over nine photos.
-    case selfAttention = "self-attention"
-}
-
-/// How much of everything: the published table's values are the defaults.
-public struct CurriculumSettings: Codable, Sendable, Equatable {
-    /// Seed of data, initial weights and batches.
-    public var seed: UInt64 = 1
-    /// People of the pre-training pictures, who are in no other set, and photos of each.
-    public var pretrainingPeople = 2000
-    public var pretrainingPhotos = 6
-    /// People of the data set proper (two thirds train, one third tests) and photos of each.
-    public var people = 600
-    public var photos = 14
-    /// Updates of each stage, by name.
-    public var steps: [String: Int] = [
-        "vae": 4000, "clip": 600, "unet": 5500, "inception": 2500, "identity": 1500, "ip-adapter": 900,
-        "self-attention": 1000,
-    ]
-    /// Pictures in a batch, by stage; an update takes two batches, one on each core.
-    public var batchSize: [String: Int] = [
-        "vae": 8, "clip": 64, "unet": 16, "inception": 32, "identity": 32, "ip-adapter": 16, "self-attention": 16,
-    ]
-    /// Learning rates after warm-up, by stage.
-    public var learningRate: [String: Float] = [
-        "vae": 1e-3, "clip": 1e-3, "unet": 1e-3, "inception": 1e-3, "identity": 1e-3, "ip-adapter": 1e-3,
-        "self-attention": 5e-4,
-    ]
-    /// What the decoupled attention reads of self-attention's nine photos.
-    public var readout = "self-attention"
-
-    /// The published table's.
-    public init() {}
-
-    /// Those that differ from the defaults, as JSON.
-    /// - Throws: `CheckpointError` naming a key that there is not, or what is wrong with its value
-    public init(overriding json: Data) throws {
-        let standard = try JSONSerialization.jsonObject(with: JSONEncoder().encode(CurriculumSettings()))
-        guard var merged = standard as? [String: Any],
-            let given = try? JSONSerialization.jsonObject(with: json) as? [String: Any]
-        else { throw CheckpointError("the training settings are no JSON object") }
-        for (key, value) in given {
-            guard let old = merged[key] else {
-                throw CheckpointError(
-                    "the training settings have no '\(key)'; choose from \(merged.keys.sorted().joined(separator: ", "))"
-                )
-            }
-            // Tables by stage are merged, stage by stage.
-            guard let table = old as? [String: Any], let own = value as? [String: Any] else {
-                merged[key] = value
-                continue
-            }
-            for stage in own.keys where TrainingStage(rawValue: stage) == nil {
-                throw CheckpointError("the training settings' \(key) name '\(stage)', which is no stage")
-            }
-            merged[key] = table.merging(own) { $1 }
-        }
-        do {
-            self = try JSONDecoder().decode(Self.self, from: JSONSerialization.data(withJSONObject: merged))
-        } catch { throw CheckpointError("the training settings cannot be read: \(error)") }
-    }
-
-    /// The optimiser of a stage.
-    func optimizer(_ stage: TrainingStage) -> OptimizerSettings {
-        var settings = OptimizerSettings(learningRate: learningRate[stage.rawValue] ?? 1e-3)
-        settings.lrWarmupSteps = min(200, (steps[stage.rawValue] ?? 0) / 10)
-        settings.cosineDecay = true
-        settings.gradientAccumulationSteps = 2
-        settings.emaDecay = stage == .unet || stage == .ipAdapter || stage == .selfAttention ? 0.999 : nil
-        return settings
-    }
-}
 
 /// Trains the miniature family stage by stage in a folder of work:
 ///
@@ -169,19 +82,8 @@ public struct Curriculum: Sendable {
         return modelURL.appendingPathComponent("\(part).safetensors")
     }
 
-    /// The people of the data set proper: two thirds to train with, of whom one in ten is kept for choices
-    /// (validation), and one third that nothing is trained or chosen on.
-    public func split() throws -> PeopleSplit {
-        let (training, testing) = try FaceDataset.load(peopleFolder).split(seed: settings.seed)
-        let kept = training.count / 10
-        return PeopleSplit(
-            training: Array(training.dropLast(kept)), validation: Array(training.suffix(kept)), testing: testing)
-    }
-
-    /// See ``split()``.
-    public struct PeopleSplit: Sendable {
-        public let training, validation, testing: [FaceDataset.Person]
-    }
+    /// The people of the data set proper.
+    public func split() throws -> PeopleSplit { try PeopleSplit(peopleFolder, seed: settings.seed) }
 
     /// Runs one stage to its end (or goes on with it) and puts its result into the model folder.
     public func run(_ stage: TrainingStage, report: (TrainingProgress) throws -> Void) throws {
@@ -291,7 +193,7 @@ public struct Curriculum: Sendable {
         let unet = try UNet2DConditionModel(Weights(set), Miniature.unet)
         let objective = DenoisingObjective(
             parameters: set.parameters, batchSize: batch(.unet),
-            denoising: try denoising(unet, pretrainingAlbum(), embedded: false), seed: settings.seed)
+            denoising: try Denoising(folder(), unet, pretrainingAlbum()), seed: settings.seed)
         try save(loop(.unet).run(objective, report: report), "unet/diffusion_pytorch_model")
     }
 
@@ -319,56 +221,26 @@ public struct Curriculum: Sendable {
     }
 
     private func trainAdapter(_ report: Report) throws {
-        let folder = try folder()
-        let unet = try folder.unet()
-        let set = ParameterSet(
-            AdapterStart(unet, weights: try folder.unetSource(), random: random("adapter")))
-        let adapter = try IPAdapterModel(
-            Weights(set), for: unet, embeddingWidth: Miniature.vision.projectionDim, tokens: 4)
-        let objective = AdapterObjective(
-            parameters: set.parameters, batchSize: batch(.ipAdapter),
-            denoising: try denoising(unet, pretrainingAlbum(), embedded: true), adapter: adapter, seed: settings.seed)
-        try save(loop(.ipAdapter).run(objective, report: report), "ip_adapter/ip-adapter_sd15")
+        let people = try FaceDataset.load(pretrainingURL, minimumPhotos: 1).people
+        let result = try adapterTraining(.ipAdapter).adapter(people, loop(.ipAdapter), report: report)
+        try save(result, "ip_adapter/ip-adapter_sd15")
     }
 
-    /// From the pretrained IP-Adapter: self-attention, projection and W'k, W'v are trained on the training people.
+    /// From the pretrained IP-Adapter, on the training people.
     private func trainSelfAttention(_ report: Report) throws {
-        let folder = try folder()
-        let unet = try folder.unet()
-        let set = ParameterSet(
-            try SafetensorsFile(modelURL.appendingPathComponent("ip_adapter/ip-adapter_sd15.safetensors")))
-        let adapter = try IPAdapterModel(Weights(set), for: unet)
-        let attentionSet = ParameterSet(random("attention"))
-        let attention = try PhotoSelfAttention(
-            Weights(attentionSet), width: Miniature.vision.projectionDim, heads: 4)
-        guard let aggregation = Aggregation(rawValue: "ip-adapter-" + settings.readout), aggregation.needsSelfAttention
-        else {
-            throw CheckpointError(
-                "readout \(settings.readout): choose self-attention, self-attention-max or self-attention-avg")
-        }
-        var parameters = set.parameters
-        for (name, tensor) in attentionSet.parameters { parameters["aggregator." + name] = tensor }
-        let objective = SelfAttentionObjective(
-            parameters: parameters, batchSize: batch(.selfAttention),
-            denoising: try denoising(unet, Album(split().training, side: 64, minimumPhotos: 2), embedded: true),
-            adapter: adapter, attention: attention, aggregation: aggregation, seed: settings.seed)
-        let result = try loop(.selfAttention).run(objective, report: report)
-        let own = result.map { (String($0.key.trimmingPrefix("aggregator.")), $0.value) }
-        try save(
-            Dictionary(uniqueKeysWithValues: own), "ip_adapter/self_attention",
-            metadata: ["heads": "4", "readout": settings.readout])
+        let (tensors, metadata) = try adapterTraining(.selfAttention)
+            .selfAttention(split().training, loop(.selfAttention), report: report)
+        try save(tensors, "ip_adapter/self_attention", metadata: metadata)
+    }
+
+    private func adapterTraining(_ stage: TrainingStage) throws -> AdapterTraining {
+        var chosen = AdapterTrainingSettings()
+        (chosen.batchSize, chosen.seed, chosen.readout) = (batch(stage), settings.seed, settings.readout)
+        (chosen.gradientCheckpointing, chosen.heads) = (false, 4)
+        return AdapterTraining(try folder(), chosen)
     }
 
     // MARK: Helpers
-
-    /// The frozen parts and what they make of an album.
-    private func denoising(_ unet: UNet2DConditionModel, _ album: Album, embedded: Bool) throws -> Denoising {
-        let folder = try folder()
-        return Denoising(
-            unet: unet, loss: DiffusionLoss(alphasCumprod: try folder.schedulerConfig().alphasCumprod()),
-            captions: CaptionEncoder(try folder.text(), try folder.tokenizer()),
-            data: try EncodedAlbum(album, folder, embedded: embedded))
-    }
 
     private func save(_ tensors: [String: Tensor], _ part: String, metadata: [String: String] = [:]) throws {
         let url = modelURL.appendingPathComponent("\(part).safetensors")

@@ -2,7 +2,7 @@ internal import CLIP
 internal import Diffusion
 internal import IPAdapter
 internal import ModelFolder
-public import TensorEngine
+internal import TensorEngine
 
 /// Latents, captions and photo embeddings of an album, computed once by the frozen parts of the model.
 struct EncodedAlbum: Sendable {
@@ -14,20 +14,27 @@ struct EncodedAlbum: Sendable {
     /// How many photos, the first ones, are of the person in question (DreamBooth); the rest are of the class.
     var instances = 0
 
-    /// Encodes an album with a folder's VAE and, if `embedded`, its vision tower.
-    init(_ album: Album, _ folder: PipelineFolder, embedded: Bool) throws {
+    /// Encodes an album with a folder's VAE.
+    ///
+    /// - Parameter seen: the same photos at the side that the folder's vision tower reads, to be embedded
+    init(_ album: Album, _ folder: PipelineFolder, seen: Album? = nil) throws {
         let vae = try folder.vae()
-        let chunks = stride(from: 0, to: album.photos.count, by: 64).map {
-            Array($0..<min($0 + 64, album.photos.count))
-        }
-        let posteriors = chunks.map { vae.encode(album.pixels($0)) }
+        let posteriors = Self.chunks(of: album).map { vae.encode(album.pixels($0)) }
         let factor = vae.config.scalingFactor
         self.album = album
         mean = .stacked(posteriors.map { $0.mean.scaled(by: factor) })
         deviation = .stacked(posteriors.map { $0.deviation.scaled(by: factor) })
-        let vision = embedded ? try folder.vision() : nil
-        embeddings = vision.map { vision in
-            .stacked(chunks.map { vision(CLIPImageProcessor.pixels(of: album, $0)).imageEmbeds })
+        embeddings = try seen.map { seen in
+            let vision = try folder.vision()
+            return .stacked(Self.chunks(of: seen).map { vision(CLIPImageProcessor.pixels(of: seen, $0)).imageEmbeds })
+        }
+    }
+
+    /// As many photos at once as have the pixels of 64 of the miniature's.
+    private static func chunks(of album: Album) -> [[Int]] {
+        let count = max(64 * 64 * 64 / (album.side * album.side), 1)
+        return stride(from: 0, to: album.photos.count, by: count).map {
+            Array($0..<min($0 + count, album.photos.count))
         }
     }
 
@@ -45,6 +52,20 @@ struct Denoising: Sendable {
     let loss: DiffusionLoss
     let captions: CaptionEncoder
     let data: EncodedAlbum
+
+    /// A folder's frozen parts and what they make of an album.
+    ///
+    /// - Parameter seen: the same photos at the side that the vision tower reads, where an image condition is trained
+    init(_ folder: PipelineFolder, _ unet: UNet2DConditionModel, _ album: Album, seen: Album? = nil) throws {
+        self.unet = unet
+        loss = DiffusionLoss(alphasCumprod: try folder.schedulerConfig().alphasCumprod())
+        captions = CaptionEncoder(try folder.text(), try folder.tokenizer())
+        data = try EncodedAlbum(album, folder, seen: seen)
+    }
+
+    init(unet: UNet2DConditionModel, loss: DiffusionLoss, captions: CaptionEncoder, data: EncodedAlbum) {
+        (self.unet, self.loss, self.captions, self.data) = (unet, loss, captions, data)
+    }
 
     /// Draws time steps and noise for `photos` and gives the prediction's loss.
     func callAsFunction(

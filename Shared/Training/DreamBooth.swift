@@ -1,5 +1,5 @@
 internal import CLIP
-public import Checkpoint
+internal import Checkpoint
 public import Diffusion
 public import Foundation
 public import ImageIO
@@ -115,17 +115,23 @@ public struct DreamBooth: Sendable {
             Array(repeating: settings.instancePrompt, count: photos.count)
             + Array(repeating: settings.classPrompt, count: classPictures.count)
         let album = Album((photos + classPictures).map { $0.clipCrop(size: side) }, captions: captions, side: side)
-        var data = try EncodedAlbum(album, folder, embedded: false)
+        var data = try EncodedAlbum(album, folder)
         data.instances = photos.count
         let lowRank = try settings.rank.map { try LowRankParameters(base, rank: $0, seed: settings.seed) }
         let whole = ParameterSet(base, trainable: { _ in lowRank == nil })
-        let fixed = lowRank == nil ? try UNet2DConditionModel(Weights(whole), config) : nil
+        // What a UNet for large pictures keeps for its backward pass does not fit beside its weights.
+        @Sendable func unet(_ source: any TensorSource) throws -> UNet2DConditionModel {
+            var unet = try UNet2DConditionModel(Weights(source), config)
+            unet.gradientCheckpointing = config.sampleSize > 32
+            return unet
+        }
+        let fixed = lowRank == nil ? try unet(whole) : nil
         let objective = DreamBoothObjective(
             parameters: lowRank?.parameters ?? whole.parameters, batchSize: settings.trainBatchSize,
             unet: {
                 if let fixed { return fixed }
                 guard let lowRank else { throw CheckpointError("DreamBooth has no UNet") }
-                return try UNet2DConditionModel(Weights(lowRank.source), config)
+                return try unet(lowRank.source)
             },
             loss: DiffusionLoss(alphasCumprod: try folder.schedulerConfig().alphasCumprod()),
             captions: CaptionEncoder(try folder.text(), try folder.tokenizer()), data: data, settings: settings,

@@ -1,5 +1,5 @@
 internal import ImageMetrics
-public import TensorEngine
+internal import TensorEngine
 
 /// Trains the miniature's Inception: which of 32 classes a picture shows, by plain cross entropy.
 struct ClassifierObjective: TrainingObjective {

@@ -32,10 +32,7 @@ public enum RehearsalRun {
         let album = Album(images, captions: captions, side: 64)
         let objective = DenoisingObjective(
             parameters: set.parameters, batchSize: 2,
-            denoising: Denoising(
-                unet: unet, loss: DiffusionLoss(alphasCumprod: try parts.schedulerConfig().alphasCumprod()),
-                captions: CaptionEncoder(try parts.text(), try parts.tokenizer()),
-                data: try EncodedAlbum(album, parts, embedded: false)), seed: 5)
+            denoising: try Denoising(parts, unet, album), seed: 5)
         var optimizer = OptimizerSettings(learningRate: 1e-3)
         (optimizer.emaDecay, optimizer.gradientAccumulationSteps, optimizer.lrWarmupSteps) = (0.99, 2, 5)
         optimizer.cosineDecay = true

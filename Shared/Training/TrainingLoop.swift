@@ -1,4 +1,4 @@
-public import Checkpoint
+internal import Checkpoint
 import Dispatch
 public import Foundation
 import Synchronization
