@@ -115,6 +115,7 @@ struct BenchCommand: ParsableCommand {
             let unet = try UNet2DConditionModel(Weights(weights), shape)
             let text = BenchCommand.normal(1, [batch, 77, shape.crossAttentionDim])
             let conditioning = unet.conditioning(text)
+            let activations = ActivationArena()
             let reports = try (sizes.isEmpty ? [shape.sampleSize * 8] : sizes).map { pixels in
                 let latent = BenchCommand.normal(2, [batch, pixels / 8, pixels / 8, 4])
                 return try options.measure(
@@ -122,7 +123,9 @@ struct BenchCommand: ParsableCommand {
                         name: "unet", config: config.rawValue, parameters: weights.parameters, pixels: pixels,
                         batch: batch, weights: half?.rawValue)
                 ) {
-                    _ = unet(latent, timesteps: Array(repeating: 500, count: batch), conditioning)
+                    _ = activations(latent.shape) {
+                        unet(latent, timesteps: Array(repeating: 500, count: batch), conditioning)
+                    }
                 }
             }
             try options.show(reports)

@@ -22,6 +22,11 @@ public struct Conditioning: Sendable {
     /// N of the text states.
     let rows: Int
 
+    /// Rows, tokens of the prompt, and attentions that see an image, which is what a step's shapes depend on.
+    var sizes: [Int] {
+        [rows, entries.values.first?.keys.shape[1] ?? 0, entries.values.reduce(0) { $0 + ($1.image == nil ? 0 : 1) }]
+    }
+
     /// The prompt alone: λ = 0 everywhere.
     var withoutImage: Conditioning {
         Conditioning(entries: entries.mapValues { .init(keys: $0.keys, values: $0.values) }, rows: rows)

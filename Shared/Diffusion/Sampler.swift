@@ -29,6 +29,9 @@ public struct Sampler: Sendable {
     /// if it lies wholly inside, i / n ≥ start and (i + 1) / n ≤ end (diffusers' `control_guidance_start` and `_end`).
     public var imageRange: (start: Double, end: Double) = (0, 1)
 
+    /// Where the steps' activations are; one of its own unless a longer-lived one is given.
+    public var activations = ActivationArena()
+
     /// Runs the whole schedule, or what a picture to start from leaves of it.
     ///
     /// - Parameters:
@@ -56,9 +59,11 @@ public struct Sampler: Sendable {
 
             // 3. predict the noise
             let (begin, end) = (Double(i - first) / Double(calls), Double(i - first + 1) / Double(calls))
-            let prediction = unet(
-                input, timesteps: [Float(scheduler.timesteps[i])],
-                begin >= imageRange.start && end <= imageRange.end ? conditioning : textAlone)
+            let withImage = begin >= imageRange.start && end <= imageRange.end
+            let condition = withImage ? conditioning : textAlone
+            let prediction = activations(input.shape + condition.sizes) {
+                unet(input, timesteps: [Float(scheduler.timesteps[i])], condition)
+            }
 
             // 4. guidance
             let guided =

@@ -100,8 +100,14 @@ public struct PicturePipeline: Sendable {
 
     /// The picture of a latent.
     public func picture(of latent: Tensor) -> RGBImage {
-        RGBImage(decoded: vae.decode(latent.scaled(by: 1 / vae.config.scalingFactor)))
+        RGBImage(
+            decoded: Self.activations([0] + latent.shape) {
+                vae.decode(latent.scaled(by: 1 / vae.config.scalingFactor))
+            })
     }
+
+    /// Of steps and decoding, which are never needed at once: one for all models of the process.
+    private static let activations = ActivationArena()
 
     /// The latent [1, height / f, width / f, 4] that a picture is decoded from, still times the VAE's scaling factor.
     ///
@@ -127,6 +133,7 @@ public struct PicturePipeline: Sendable {
             unet: unet, conditioning: unet.conditioning(states[2 - rows..<2], adapter: image),
             guidanceScale: sampling.guidanceScale)
         sampler.imageRange = sampling.ipAdapterRange
+        sampler.activations = Self.activations
 
         let f = vae.config.downscale
         let (height, width) = (

@@ -22,6 +22,10 @@ final class Storage: @unchecked Sendable {
 
     private enum Owner {
         case heap
+        /// The heap, in a computation that is being written down, as its number so-and-so.
+        case recorded(ActivationRun, Int)
+        /// A place in an arena.
+        case block(ActivationBlock)
         /// Pages of its own, of so many bytes.
         case pages(Int)
         case other(AnyObject)
@@ -41,8 +45,16 @@ final class Storage: @unchecked Sendable {
             memory = mmap(nil, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0)
             madvise(memory, bytes, MADV_HUGEPAGE)
         } else {
-            owner = .heap
-            memory = aligned_alloc(64, (bytes + 63) / 64 * 64)
+            let run = longLived ? nil : ActivationRun.current
+            switch run?.place(bytes: bytes) {
+            case .block(let block, let place):
+                (owner, memory) = (.block(block), place)
+            case .heap(let number):
+                owner = if let run, let number { .recorded(run, number) } else { .heap }
+                memory = aligned_alloc(64, (bytes + 63) / 64 * 64)
+            case nil:
+                (owner, memory) = (.heap, aligned_alloc(64, (bytes + 63) / 64 * 64))
+            }
         }
         guard let memory, memory != MAP_FAILED else {
             fatalError("out of memory: \(bytes) bytes for a tensor of \(count) numbers")
@@ -95,6 +107,10 @@ final class Storage: @unchecked Sendable {
     deinit {
         switch owner {
         case .heap: free(floats)
+        case .recorded(let run, let number):
+            free(floats)
+            run.freed(number)
+        case .block(let block): if let floats { block.give(floats) }
         case .pages(let bytes): munmap(floats, bytes)
         case .other: break
         }

@@ -26,6 +26,12 @@ void lk_enter(void);
 /// Activations come and go in the same few sizes; keeping freed blocks in the heap saves the kernel from zeroing fresh
 /// pages for each of them, which costs more than many layers do.
 void lk_keep_freed_memory(void);
+/// Freed blocks go back to the system after all: they are not needed again.
+void lk_give_back_freed_memory(void);
+
+/// The computation that the calling thread's tensors belong to (ActivationArena.swift), or null.
+void *lk_activations(void);
+void lk_set_activations(void *run);
 
 // ---- element-wise (elementwise.h); y may be x
 
