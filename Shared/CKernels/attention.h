@@ -109,7 +109,7 @@ static void attention_piece(void *context, size_t piece) {
     const float *v = job->v + (batch * t->heads + head) * job->keys * dp;
 
     // Scratch of this piece: queries, scores, output, running maximum and sums.
-    float *qs = lk_scratch(QUERIES * (d + KEYS + dp + 17));
+    float *qs = lk_piece_scratch(QUERIES * (d + KEYS + dp + 17));
     float *s = qs + QUERIES * d, *o = s + QUERIES * KEYS, *sums = o + QUERIES * dp, *top = sums + QUERIES * 16;
     float scale = t->scale * 1.44269504f;
     for (size_t i = 0; i < rows; i++) {
@@ -152,17 +152,23 @@ static void attention_piece(void *context, size_t piece) {
             out[i * t->o_stride + c] = t->accumulate ? out[i * t->o_stride + c] + value : value;
         }
     }
-    free(qs);
+}
+
+static attention attention_job(const lk_attention_args *args) {
+    return (attention){
+        .args = args, .blocks = lk_pieces(args->queries, QUERIES), .keys = lk_pieces(args->keys, 16) * 16,
+        .padded = lk_pieces(args->head_dim, 8) * 8, .kt = args->scratch};
+}
+
+void LK(attention_scratch)(size_t *floats, const lk_attention_args *args) {
+    attention job = attention_job(args);
+    *floats = args->batch * args->heads * job.keys * (args->head_dim + job.padded);
 }
 
 void LK(attention)(const lk_attention_args *args) {
+    attention job = attention_job(args);
     size_t heads = args->batch * args->heads;
-    attention job = {
-        .args = args, .blocks = lk_pieces(args->queries, QUERIES), .keys = lk_pieces(args->keys, 16) * 16,
-        .padded = lk_pieces(args->head_dim, 8) * 8};
-    job.kt = lk_scratch(heads * job.keys * (args->head_dim + job.padded));
     job.v = job.kt + heads * job.keys * args->head_dim;
     lk_parallel(heads, attention_pack_piece, &job);
     lk_parallel(heads * job.blocks, attention_piece, &job);
-    free(job.kt);
 }

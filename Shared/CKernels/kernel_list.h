@@ -14,8 +14,10 @@
     X(group_norm, (float *y, const float *x, const float *weight, const float *bias, size_t n, size_t pixels, size_t channels, size_t groups, float eps, bool silu), (y, x, weight, bias, n, pixels, channels, groups, eps, silu)) \
     X(layer_norm, (float *y, const float *x, const float *weight, const float *bias, size_t rows, size_t d, float eps), (y, x, weight, bias, rows, d, eps)) \
     X(softmax, (float *y, const float *x, size_t rows, size_t d), (y, x, rows, d)) \
+    X(attention_scratch, (size_t *floats, const lk_attention_args *args), (floats, args)) \
     X(attention, (const lk_attention_args *args), (args)) \
     X(linear, (const lk_linear_args *args), (args)) \
+    X(convolve_3x3_scratch, (size_t *floats, const lk_convolution_args *args), (floats, args)) \
     X(convolve_3x3, (const lk_convolution_args *args), (args)) \
     X(peak, (double *flops, size_t rounds), (flops, rounds)) \
     X(transpose, (float *y, const float *x, size_t n, size_t a, size_t b), (y, x, n, a, b)) \

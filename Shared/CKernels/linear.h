@@ -51,7 +51,7 @@ static void linear_piece(void *context, size_t piece) {
     size_t first = piece % j->blocks * j->each, panels = lk_min(j->each, j->panels - first);
     size_t row = piece / j->blocks * j->band, end = lk_min(row + j->band, t->rows);
     size_t columns = panels * (gated ? 2 : 1), ldc = columns * 16;
-    float *b = lk_scratch(columns * 16 * depth + LINEAR_ROWS * (stride + ldc)), *a = b + columns * 16 * depth;
+    float *b = lk_piece_scratch(columns * 16 * depth + LINEAR_ROWS * (stride + ldc)), *a = b + columns * 16 * depth;
     float *c = a + LINEAR_ROWS * stride;
     for (size_t i = 0; i < panels; i++) {
         size_t from = (first + i) * 16, few = lk_min(16, j->width - from);
@@ -83,7 +83,6 @@ static void linear_piece(void *context, size_t piece) {
         row += rows;
         if (row == end) break;
     }
-    free(b);
 }
 
 void LK(linear)(const lk_linear_args *args) {

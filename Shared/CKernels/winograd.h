@@ -23,6 +23,7 @@ static const float WA = 0.70710678118654752f, WB = 1.41421356237309505f; // a an
 typedef struct {
     const lk_convolution_args *args;
     size_t down, across;         // tiles of a picture
+    size_t lines;                // rows of tiles in a stretch
     size_t first, tiles, blocks; // the stretch: first tile, number of tiles, number of blocks of TILES
     size_t row, plane, block;    // floats between tiles, points and blocks in v
     size_t panels;               // of 16 output channels in a piece
@@ -158,7 +159,7 @@ static void winograd_output_piece(void *context, size_t piece) {
     const lk_convolution_args *t = j->args;
     size_t first_panel = piece * j->panels, panels = lk_min(j->panels, lk_pieces(t->outputs, 16) - first_panel);
     size_t plane = panels * lk_min(DEPTH, t->channels) * 16 + 16, m_plane = j->tiles * panels * 16 + 16;
-    float *u = lk_scratch((plane + m_plane) * POINTS), *m = u + plane * POINTS;
+    float *u = lk_piece_scratch((plane + m_plane) * POINTS), *m = u + plane * POINTS;
     for (size_t from = 0; from < t->channels; from += DEPTH) {
         size_t depth = lk_min(DEPTH, t->channels - from);
         for (size_t panel = 0; panel < panels; panel++)
@@ -175,28 +176,36 @@ static void winograd_output_piece(void *context, size_t piece) {
         for (size_t panel = 0; panel < panels; panel++)
             winograd_output_tile(
                 j, m + (i * panels + panel) * 16, m_plane, j->first + i, (first_panel + panel) * 16);
-    free(u);
 }
 
-void LK(convolve_3x3)(const lk_convolution_args *args) {
-    winograd j = {.args = args, .down = lk_pieces(args->oh, STEP), .across = lk_pieces(args->ow, STEP)};
+static winograd winograd_job(const lk_convolution_args *args) {
+    winograd j = {
+        .args = args, .down = lk_pieces(args->oh, STEP), .across = lk_pieces(args->ow, STEP), .v = args->scratch};
     j.row = lk_pieces(args->channels, 16) * 16 + 16; // not a multiple of 4 KiB, which would crowd one set of the cache
     j.plane = TILES * j.row + 16;
     j.block = POINTS * j.plane;
     size_t all = lk_pieces(args->outputs, 16), pieces = lk_pieces(all, MOST_PANELS);
     j.panels = lk_pieces(all, pieces + pieces % 2); // an even number of pieces: cores come in even numbers
-    size_t lines = args->n * j.down;
     // Whole rows of tiles, as many as fit.
     size_t most = LK_V_FLOATS / (POINTS * j.row) / j.across;
-    most = lk_min(most > 0 ? most : 1, lines);
-    j.v = lk_scratch(lk_pieces(most * j.across, TILES) * j.block);
-    for (size_t line = 0; line < lines; line += most) {
-        size_t now = lk_min(most, lines - line);
+    j.lines = lk_min(most > 0 ? most : 1, args->n * j.down);
+    return j;
+}
+
+void LK(convolve_3x3_scratch)(size_t *floats, const lk_convolution_args *args) {
+    winograd j = winograd_job(args);
+    *floats = lk_pieces(j.lines * j.across, TILES) * j.block;
+}
+
+void LK(convolve_3x3)(const lk_convolution_args *args) {
+    winograd j = winograd_job(args);
+    size_t lines = args->n * j.down, all = lk_pieces(args->outputs, 16);
+    for (size_t line = 0; line < lines; line += j.lines) {
+        size_t now = lk_min(j.lines, lines - line);
         j.first = line * j.across;
         j.tiles = now * j.across;
         j.blocks = lk_pieces(j.tiles, TILES);
         lk_parallel(now, winograd_input_piece, &j);
         lk_parallel(lk_pieces(all, j.panels), winograd_output_piece, &j);
     }
-    free(j.v);
 }

@@ -79,9 +79,14 @@ extension Tensor {
             var args = lk_attention_args(
                 o: out, q: pointer, k: keys.pointer, v: values.pointer, batch: n, heads: heads, queries: queries,
                 keys: keys.shape[1], head_dim: d / heads, q_stride: d, k_stride: d, v_stride: d, o_stride: d,
-                scale: 1 / Float(d / heads).squareRoot(), weight: weight, causal: causal, accumulate: accumulate)
+                scale: 1 / Float(d / heads).squareRoot(), weight: weight, causal: causal, accumulate: accumulate,
+                scratch: nil)
+            var floats = 0
+            lk_attention_scratch(&floats, &args)
+            let scratch = Storage(count: floats)
+            args.scratch = scratch.base
             Profile.measure(.attention, flops: 4 * Double(n * queries * d) * Double(keys.shape[1])) {
-                lk_attention(&args)
+                withExtendedLifetime(scratch) { lk_attention(&args) }
             }
         }
     }

@@ -119,8 +119,15 @@ extension Tensor {
                 var args = lk_convolution_args(
                     y: result.baseAddress, x: pointer, bias: filter.bias?.pointer, per_picture: perPicture?.pointer,
                     residual: residual?.pointer, weights: stored.pointer, format: stored.format, n: n, h: h, w: w,
-                    channels: c, oh: oh, ow: ow, outputs: out, pad_top: p.top, pad_left: p.left)
-                Profile.measure(.convolution, flops: plan.flops) { lk_convolve_3x3(&args) }
+                    channels: c, oh: oh, ow: ow, outputs: out, pad_top: p.top, pad_left: p.left,
+                    scratch: nil)
+                var floats = 0
+                lk_convolve_3x3_scratch(&floats, &args)
+                let scratch = Storage(count: floats)
+                args.scratch = scratch.base
+                Profile.measure(.convolution, flops: plan.flops) {
+                    withExtendedLifetime(scratch) { lk_convolve_3x3(&args) }
+                }
             }
         }
         .recorded(self, filter.bias, perPicture, residual) { [x = self] dy, sums in

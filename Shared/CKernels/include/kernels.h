@@ -75,7 +75,9 @@ typedef struct {
     size_t q_stride, k_stride, v_stride, o_stride;
     float scale, weight;
     bool causal, accumulate;
+    float *scratch; // as many floats as lk_attention_scratch says
 } lk_attention_args;
+void lk_attention_scratch(size_t *floats, const lk_attention_args *args);
 void lk_attention(const lk_attention_args *args);
 
 // ---- linear layers (linear.h)
@@ -116,7 +118,9 @@ typedef struct {
     const void *weights;
     lk_format format;
     size_t n, h, w, channels, oh, ow, outputs, pad_top, pad_left;
+    float *scratch; // as many floats as lk_convolve_3x3_scratch says
 } lk_convolution_args;
+void lk_convolve_3x3_scratch(size_t *floats, const lk_convolution_args *args);
 void lk_convolve_3x3(const lk_convolution_args *args);
 
 // ---- layout (layout.h)
