@@ -67,9 +67,11 @@ struct TrainAdapterOptions: ParsableArguments {
         let progress = TrainingLines(kind.rawValue)
         switch kind {
         case .ipAdapter:
-            try SafetensorsWriter.write(training.adapter(chosen, loop, report: progress.print), to: file)
+            try SafetensorsWriter.write(
+                training.adapter(chosen, loop, say: { print($0) }, report: progress.print), to: file)
         case .selfAttention:
-            let (tensors, metadata) = try training.selfAttention(chosen, loop, report: progress.print)
+            let (tensors, metadata) = try training.selfAttention(
+                chosen, loop, say: { print($0) }, report: progress.print)
             try SafetensorsWriter.write(tensors, metadata: metadata, to: file)
         }
         print("wrote \(file.path)")

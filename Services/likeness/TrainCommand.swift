@@ -42,7 +42,7 @@ struct TrainCommand: ParsableCommand {
             try curriculum.prepare(from: from) { print($0) }
             for stage in TrainingStage.allCases.drop(while: { $0 != from }) {
                 let start = ContinuousClock.now
-                try curriculum.run(stage, report: TrainingLines(stage.rawValue).print)
+                try curriculum.run(stage, say: { print($0) }, report: TrainingLines(stage.rawValue).print)
                 print(
                     String(
                         format: "%@ done after %.0f s", stage.rawValue as NSString,

@@ -26,12 +26,15 @@ struct CurriculumHandler: Sendable {
         let first = request.from.flatMap(TrainingStage.init(rawValue:)) ?? .vae
         let weights: Data
         do {
-            weights = try await log.keep(of: claim.task, part: stage.rawValue) { report in
+            let notices: [String]
+            (weights, notices) = try await log.keep(of: claim.task, part: stage.rawValue) { report in
                 try report(.news("\(stage.rawValue): preparing data"))
                 try curriculum.prepare(from: first)
-                try curriculum.run(stage) { try report(.progress($0)) }
-                return try Data(contentsOf: curriculum.weightsURL(stage))
+                var notices: [String] = []
+                try curriculum.run(stage, say: { notices.append($0) }) { try report(.progress($0)) }
+                return (try Data(contentsOf: curriculum.weightsURL(stage)), notices)
             }
+            for notice in notices { try await database.addNotice("\(stage.rawValue): \(notice)", to: claim.job) }
         } catch let error as CheckpointError {
             throw PermanentFailure(error.description)
         } catch let error as DatasetError {

@@ -65,10 +65,14 @@ public struct AdapterTraining: Sendable {
 
     /// Image projection, W'k and W'v, from a projection of random weights and copies of the UNet's own W_k and W_v.
     ///
+    /// - Parameters:
+    ///   - say: told what is wrong with photos and captions, where training goes on without them
+    ///   - report: told every log line
     /// - Returns: tensors under h94's keys
     /// - Throws: what the folder, the photos and the loop throw
     public func adapter(
-        _ people: [FaceDataset.Person], _ loop: TrainingLoop, report: (TrainingProgress) throws -> Void
+        _ people: [FaceDataset.Person], _ loop: TrainingLoop, say: (String) -> Void = { _ in },
+        report: (TrainingProgress) throws -> Void
     ) throws -> [String: Tensor] {
         let unet = try unet()
         let set = ParameterSet(AdapterStart(unet, weights: try folder.unetSource(), random: random("adapter")))
@@ -76,18 +80,22 @@ public struct AdapterTraining: Sendable {
             Weights(set), for: unet, embeddingWidth: folder.vision().config.projectionDim, tokens: 4)
         let objective = AdapterObjective(
             parameters: set.parameters, batchSize: settings.batchSize,
-            denoising: try denoising(unet, people, minimumPhotos: 1), adapter: adapter, seed: settings.seed)
+            denoising: try denoising(unet, people, minimumPhotos: 1, say), adapter: adapter, seed: settings.seed)
         return try loop.run(objective, report: report)
     }
 
     /// Self-attention from random weights, and the folder's IP-Adapter, all of it.
     ///
-    /// - Parameter people: with at least two photos each; ten are used
+    /// - Parameters:
+    ///   - people: with at least two photos each; ten are used
+    ///   - say: told what is wrong with photos and captions, where training goes on without them
+    ///   - report: told every log line
     /// - Returns: tensors as `self_attention.safetensors` has them, and the metadata that belongs to them
     /// - Throws: what the folder, the photos and the loop throw; `CheckpointError` for an adapter that does not read image
     ///   embeddings
     public func selfAttention(
-        _ people: [FaceDataset.Person], _ loop: TrainingLoop, report: (TrainingProgress) throws -> Void
+        _ people: [FaceDataset.Person], _ loop: TrainingLoop, say: (String) -> Void = { _ in },
+        report: (TrainingProgress) throws -> Void
     ) throws -> (tensors: [String: Tensor], metadata: [String: String]) {
         guard let aggregation = Aggregation(rawValue: "ip-adapter-" + settings.readout), aggregation.needsSelfAttention
         else {
@@ -110,7 +118,7 @@ public struct AdapterTraining: Sendable {
         for (name, tensor) in attentionSet.parameters { parameters[Self.prefix + name] = tensor }
         let objective = SelfAttentionObjective(
             parameters: parameters, batchSize: settings.batchSize,
-            denoising: try denoising(unet, people, minimumPhotos: 2), adapter: adapter, attention: attention,
+            denoising: try denoising(unet, people, minimumPhotos: 2, say), adapter: adapter, attention: attention,
             aggregation: aggregation, seed: settings.seed)
         let result = try loop.run(objective, report: report)
         return (
@@ -133,7 +141,7 @@ public struct AdapterTraining: Sendable {
 
     /// The frozen parts and what they make of the people's photos: latents of squares of `side`, and CLIP's view of them.
     private func denoising(
-        _ unet: UNet2DConditionModel, _ people: [FaceDataset.Person], minimumPhotos: Int
+        _ unet: UNet2DConditionModel, _ people: [FaceDataset.Person], minimumPhotos: Int, _ say: (String) -> Void
     ) throws -> Denoising {
         let downscale = try folder.vae().config.downscale
         let whole = downscale << (unet.config.blockOutChannels.count - 1)
@@ -141,8 +149,15 @@ public struct AdapterTraining: Sendable {
         guard side > 0, side % whole == 0 else {
             throw CheckpointError("a side of \(side) pixels: must be a multiple of \(whole)")
         }
-        return try Denoising(
-            folder, unet, Album(people, side: side, minimumPhotos: minimumPhotos),
+        let album = try Album(people, side: side, minimumPhotos: minimumPhotos)
+        let denoising = try Denoising(
+            folder, unet, album,
             seen: Album(people, side: folder.vision().config.imageSize, minimumPhotos: minimumPhotos))
+        album.notices.forEach(say)
+        let tooLong = denoising.captions.tooLong(album.photos.map(\.caption))
+        if tooLong > 0 {
+            say("\(tooLong) captions are longer than the text tower reads at once; their beginning is read")
+        }
+        return denoising
     }
 }

@@ -69,6 +69,17 @@ public struct Album: Sendable {
         (self.unreadable, self.withoutCaption) = (unreadable, withoutCaption)
     }
 
+    /// What a user should know about the photos that training goes on with.
+    var notices: [String] {
+        let told = unreadable.prefix(10).map { "left out: \($0)" }
+        let more = unreadable.count > 10 ? ["and \(unreadable.count - 10) more are left out"] : []
+        let plain =
+            withoutCaption > 0
+            ? ["\(withoutCaption) of \(photos.count) photos have no caption: '\(Self.defaultCaption)' stands for it"]
+            : []
+        return told + more + plain
+    }
+
     /// Pictures that are in memory already, all of this side, as one person's.
     init(_ images: [RGBImage], captions: [String], side: Int) {
         photos = zip(images, captions).enumerated().map { i, pair in

@@ -10,6 +10,11 @@ final class CaptionEncoder: Sendable {
 
     init(_ text: CLIPTextModel, _ tokenizer: BytePairTokenizer) { (self.text, self.tokenizer) = (text, tokenizer) }
 
+    /// How many of the captions have more words than the tower reads; it reads their beginning.
+    func tooLong(_ captions: [String]) -> Int {
+        captions.reduce(0) { $0 + (tokenizer($1).untruncatedLength > tokenizer.length ? 1 : 0) }
+    }
+
     /// [N, 77, D]
     func callAsFunction(_ captions: [String]) -> Tensor {
         let new = Set(captions).filter { caption in known.withLock { $0[caption] == nil } }.sorted()

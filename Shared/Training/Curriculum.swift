@@ -86,15 +86,21 @@ public struct Curriculum: Sendable {
     public func split() throws -> PeopleSplit { try PeopleSplit(peopleFolder, seed: settings.seed) }
 
     /// Runs one stage to its end (or goes on with it) and puts its result into the model folder.
-    public func run(_ stage: TrainingStage, report: (TrainingProgress) throws -> Void) throws {
+    ///
+    /// - Parameters:
+    ///   - say: told what is wrong with photos and captions, where training goes on without them
+    ///   - report: told every log line; throwing stops the run, whose state stays
+    public func run(
+        _ stage: TrainingStage, say: (String) -> Void = { _ in }, report: (TrainingProgress) throws -> Void
+    ) throws {
         switch stage {
         case .vae: try trainVAE(report)
         case .clip: try trainCLIP(report)
         case .unet: try trainUNet(report)
         case .inception: try trainInception(report)
         case .identity: try trainIdentity(report)
-        case .ipAdapter: try trainAdapter(report)
-        case .selfAttention: try trainSelfAttention(report)
+        case .ipAdapter: try trainAdapter(say, report)
+        case .selfAttention: try trainSelfAttention(say, report)
         }
         try record(stage)
     }
@@ -220,16 +226,16 @@ public struct Curriculum: Sendable {
         try save(result, "evaluation/identity/model")
     }
 
-    private func trainAdapter(_ report: Report) throws {
+    private func trainAdapter(_ say: (String) -> Void, _ report: Report) throws {
         let people = try FaceDataset.load(pretrainingURL, minimumPhotos: 1).people
-        let result = try adapterTraining(.ipAdapter).adapter(people, loop(.ipAdapter), report: report)
+        let result = try adapterTraining(.ipAdapter).adapter(people, loop(.ipAdapter), say: say, report: report)
         try save(result, "ip_adapter/ip-adapter_sd15")
     }
 
     /// From the pretrained IP-Adapter, on the training people.
-    private func trainSelfAttention(_ report: Report) throws {
+    private func trainSelfAttention(_ say: (String) -> Void, _ report: Report) throws {
         let (tensors, metadata) = try adapterTraining(.selfAttention)
-            .selfAttention(split().training, loop(.selfAttention), report: report)
+            .selfAttention(split().training, loop(.selfAttention), say: say, report: report)
         try save(tensors, "ip_adapter/self_attention", metadata: metadata)
     }
 

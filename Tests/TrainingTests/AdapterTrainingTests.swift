@@ -74,6 +74,30 @@ import Training
         #expect(try folder.selfAttentionAdapter(for: folder.unet()) != nil)
     }
 
+    @Test func whatIsWrongWithPhotosAndCaptionsIsSaidOnce() throws {
+        let place = try Place()
+        let faces = place.home.appendingPathComponent("people")
+        try Data("no picture".utf8).write(to: place.people[0].photos[3].url)
+        let (plain, wordy) = (place.people[1].photos[0].path, place.people[1].photos[1].path)
+        let captions = faces.appendingPathComponent("captions.jsonl")
+        let lines = try String(contentsOf: captions, encoding: .utf8).split(separator: "\n").compactMap { line in
+            // Paths in JSON have escaped slashes or not.
+            let line = line.replacing("\\/", with: "/")
+            if line.contains(plain) { return nil as String? }
+            let words = String(repeating: "a very long story ", count: 40)
+            return line.contains(wordy) ? #"{"file": "\#(wordy)", "caption": "\#(words)"}"# : String(line)
+        }
+        try Data(lines.joined(separator: "\n").utf8).write(to: captions)
+        let people = try FaceDataset.load(faces).people
+        var said: [String] = []
+        _ = try AdapterTraining(try PipelineFolder(place.model), settings)
+            .selfAttention(people, place.loop(.selfAttention), say: { said.append($0) }, report: { _ in })
+        #expect(said.count == 3)
+        #expect(said.contains { $0.hasPrefix("left out: ") && $0.contains(place.people[0].photos[3].path) })
+        #expect(said.contains { $0 == "1 of 19 photos have no caption: 'a photo of a person' stands for it" })
+        #expect(said.contains { $0.hasPrefix("1 captions are longer than the text tower reads") })
+    }
+
     @Test func aRunOfOtherPeopleOrSettingsIsAnother() throws {
         let place = try Place()
         let folder = try PipelineFolder(place.model)
