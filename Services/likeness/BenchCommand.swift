@@ -2,6 +2,7 @@ import ArgumentParser
 import Checkpoint
 import Diffusion
 import Foundation
+import Study
 import TensorEngine
 
 /// `likeness bench`: speed and memory of the engine, as figures of this machine.
@@ -90,6 +91,9 @@ struct BenchCommand: ParsableCommand {
         @Option(parsing: .upToNextOption, help: "Sides of the picture in pixels (eight for each latent), one or more.")
         var sizes: [Int] = []
 
+        @Option(help: "SVG file to write: seconds of a pass against the side of the picture, with several --sizes.")
+        var plot: String?
+
         @Option(help: "How weights are kept: f32, f16, bf16. Sums are always f32.")
         var weights = WeightFormat.f32
 
@@ -100,6 +104,7 @@ struct BenchCommand: ParsableCommand {
             for size in sizes where size < 64 || size % 64 != 0 {
                 throw ValidationError("--sizes \(size): must be a multiple of 64, at least 64")
             }
+            guard plot == nil || sizes.count > 1 else { throw ValidationError("--plot needs several --sizes") }
         }
 
         func run() throws {
@@ -129,6 +134,19 @@ struct BenchCommand: ParsableCommand {
                 }
             }
             try options.show(reports)
+            if let plot { try draw(reports).write(toFile: plot, atomically: true, encoding: .utf8) }
+        }
+
+        private func draw(_ reports: [BenchReport]) -> String {
+            let points = reports.map {
+                LinePlot.Point(x: Double($0.subject.pixels), y: $0.seconds, low: $0.fastest, high: $0.slowest)
+            }
+            let name = "\(weights.rawValue) weights, \(reports[0].threads) threads, \(reports[0].instructionSet)"
+            return LinePlot(
+                title: "A pass of \(reports[0].subject.batch) rows through the UNet (\(config.rawValue))",
+                xLabel: "side of the picture in pixels", yLabel: "seconds",
+                series: [.init(name: name, points: points)]
+            ).svg
         }
     }
 

@@ -33,8 +33,9 @@ extension BenchCommand {
             let folder = try place.open()
             if !second { try describe(folder) }
             try report("started")
+            let start = ContinuousClock.now
             let unet = try folder.unet()
-            try report("UNet loaded")
+            try report("UNet loaded", seconds: start.duration(to: .now) / .seconds(1))
             // As the sampler does: the first pass plans where the second one's activations are.
             let activations = ActivationArena()
             for number in 1...3 {
