@@ -157,10 +157,10 @@ let package = Package(
             ]),
 
         // Tests, by the target they are about.
-        tests("ImageIOTests", ["ImageIO", "Checkpoint"]),
+        tests("ImageIOTests", ["ImageIO", "Checkpoint", "TestSupport"]),
         tests("RenderedPeopleTests", ["RenderedPeople", "ImageIO"]),
-        tests("CLIPTests", ["CLIP", "Checkpoint"]),
-        tests("DiffusionTests", ["Diffusion", "Checkpoint", "TensorEngine"]),
+        tests("CLIPTests", ["CLIP", "Checkpoint", "TestSupport"]),
+        tests("DiffusionTests", ["Diffusion", "Checkpoint", "TensorEngine", "TestSupport"]),
         tests(
             "TrainingTests",
             ["Training", "RenderedPeople", "ModelFolder", "Diffusion", "IPAdapter", "Checkpoint", "TensorEngine"]),
@@ -187,7 +187,7 @@ let package = Package(
             "ModelFolderTests",
             ["ModelFolder", "CLIP", "Diffusion", "IPAdapter", "ImageIO", "Checkpoint", "TensorEngine", "TestSupport"],
             resources: [.copy("Fixtures")]),
-        tests("GoldensTests", ["Goldens"]),
+        tests("GoldensTests", ["Goldens", "TestSupport"]),
         tests("ContractsTests", ["Contracts", "Training"]),
         tests("StoreTests", ["Store", "Contracts", logging]),
         tests("MessagingTests", ["Messaging", "Contracts", "TestSupport", logging]),

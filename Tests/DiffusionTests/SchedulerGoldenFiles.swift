@@ -1,4 +1,5 @@
 import Foundation
+import TestSupport
 
 /// The goldens folder of the schedulers, read with just enough of safetensors for these tests.
 struct SchedulerGoldens {
@@ -22,13 +23,7 @@ struct SchedulerGoldens {
     private let entries: [String: [String: Any]]
     private let bytes: Data
 
-    /// `$LIKENESS_GOLDENS/schedulers`, by default beside the checkout.
-    static var folder: URL {
-        let root = URL(filePath: #filePath).resolvingSymlinksInPath()
-            .deletingLastPathComponent().deletingLastPathComponent().deletingLastPathComponent()
-        let goldens = ProcessInfo.processInfo.environment["LIKENESS_GOLDENS"].map { URL(filePath: $0) }
-        return (goldens ?? root.appending(path: "../shared/goldens")).appending(path: "schedulers").standardized
-    }
+    static var folder: URL { GoldenFiles.folder.appending(path: "schedulers") }
 
     init(_ folder: URL = SchedulerGoldens.folder) throws {
         // Python writes infinities as bare words, which JSON does not have.

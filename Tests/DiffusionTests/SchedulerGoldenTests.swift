@@ -1,10 +1,12 @@
 import Diffusion
 import Foundation
+import TestSupport
 import Testing
 
 /// Every sampler against diffusers' own, call by call, under the goldens' fake model
 /// ε(x, t) = 0.3·x_in + 0.1·sin(t / 100).
-@Suite struct SchedulerGoldenTests {
+@Suite(.enabled(if: GoldenFiles.areThere, Comment(rawValue: GoldenFiles.areMissing)))
+struct SchedulerGoldenTests {
     static let names = [
         "ddpm", "ddim", "ddim_eta1", "pndm", "euler", "euler_ancestral", "heun", "dpmpp_2m", "dpmpp_2m_karras",
         "unipc", "lcm",

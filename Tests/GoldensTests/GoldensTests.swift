@@ -1,20 +1,18 @@
 import Foundation
 import Goldens
+import TestSupport
 import Testing
-
-/// The folder of golden references: LIKENESS_GOLDENS, or beside the repository.
-private let goldens = URL(
-    fileURLWithPath: ProcessInfo.processInfo.environment["LIKENESS_GOLDENS"] ?? "../shared/goldens")
 
 @Suite struct GoldensTests {
     @Test(
-        .enabled(if: FileManager.default.fileExists(atPath: goldens.path), "no goldens at \(goldens.path)"),
+        .enabled(if: GoldenFiles.areThere, Comment(rawValue: GoldenFiles.areMissing)),
         arguments: [
-            "aggregation", "clip_text", "clip_tokenizer", "clip_vision", "images", "ip_adapter", "metrics", "pipeline",
-            "schedulers", "unet", "vae",
+            "aggregation", "clip_text", "clip_tokenizer", "clip_vision", "images", "inception_formula", "ip_adapter",
+            "lora",
+            "metrics", "pipeline", "schedulers", "training_dreambooth", "training_ip", "unet", "vae",
         ])
     func passes(name: String) {
-        let report = GoldenSuite.run(case: goldens.appendingPathComponent(name))
+        let report = GoldenSuite.run(case: GoldenFiles.folder.appendingPathComponent(name))
         #expect(report.outcome == .pass, "\(report.line)")
     }
 

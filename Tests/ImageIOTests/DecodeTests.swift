@@ -1,8 +1,12 @@
 import Foundation
 import ImageIO
+import TestSupport
 import Testing
 
-@Suite("Decoding, against Pillow's pixels") struct DecodeTests {
+@Suite(
+    "Decoding, against Pillow's pixels",
+    .enabled(if: GoldenFiles.areThere, Comment(rawValue: GoldenFiles.areMissing)))
+struct DecodeTests {
     @Test func everyGoldenFileDecodes() throws {
         let golden = try GoldenCase("images")
         let files = try #require(golden.description["files"] as? [String: [String: Any]])

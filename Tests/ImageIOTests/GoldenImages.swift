@@ -1,19 +1,17 @@
 import Checkpoint
 import Foundation
 import ImageIO
+import TestSupport
 import Testing
 
-/// A case of the goldens folder (`$LIKENESS_GOLDENS`, by default beside the checkout).
+/// A case of the golden references.
 struct GoldenCase {
     let folder: URL
     let description: [String: Any]
     let tensors: SafetensorsFile
 
     init(_ name: String) throws {
-        let root = URL(filePath: #filePath).resolvingSymlinksInPath()
-            .deletingLastPathComponent().deletingLastPathComponent().deletingLastPathComponent()
-        let goldens = ProcessInfo.processInfo.environment["LIKENESS_GOLDENS"].map { URL(filePath: $0) }
-        folder = (goldens ?? root.appending(path: "../shared/goldens").standardized).appending(path: name)
+        folder = GoldenFiles.folder.appending(path: name)
         let json = try Data(contentsOf: folder.appending(path: "case.json"))
         description = try #require(try JSONSerialization.jsonObject(with: json) as? [String: Any])
         tensors = try SafetensorsFile(folder.appending(path: "tensors.safetensors"))
