@@ -28,7 +28,7 @@ import Testing
                 "--pretraining-people", "6", "--rendered-people", "6", "--watch")
             let id = try #require(run.firstMatch(of: /job ([0-9a-f-]{36}): 2 parts/)).output.1
             let log = try await stack.likeness("jobs", "training", String(id))
-            #expect(log.contains("vae") && log.contains("clip") && log.contains("2/2"))
+            #expect(log.contains("vae") && log.contains("clip") && log.contains("2/2"), "\(log)\n\(run)")
 
             // The same request under the same key is the same job.
             let key = ["--method", "ip-adapter", "--steps", "2", "--idempotency-key", "once"]

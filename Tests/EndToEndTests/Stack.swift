@@ -27,6 +27,7 @@ struct Stack: Sendable {
             try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
             var environment = try await servers.environment()
             environment["LIKENESS_OBJECTS"] = folder.appending(path: "objects").path
+            environment["LIKENESS_TRAINING"] = folder.appending(path: "training").path
             environment["LIKENESS_MODELS"] = folder.appending(path: "models").path
             environment["LIKENESS_GATEWAY_PORT"] = String(portBase + 600)
             environment["LIKENESS_GATEWAY_URL"] = "http://127.0.0.1:\(portBase + 600)"
