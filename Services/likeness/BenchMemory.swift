@@ -40,7 +40,7 @@ extension BenchCommand {
             let activations = ActivationArena()
             for number in 1...3 {
                 let start = ContinuousClock.now
-                activations([]) { pass(unet) }
+                activations { pass(unet) }
                 try report("pass \(number)", seconds: start.duration(to: .now) / .seconds(1))
             }
             if second {

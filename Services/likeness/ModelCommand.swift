@@ -47,9 +47,9 @@ struct ModelCommand: ParsableCommand {
                 URL(fileURLWithPath: folder), adapter: ipAdapter.map { URL(fileURLWithPath: $0) })
             let unet = try models.adaptedUNet()
             let adapter = try models.adapter(for: unet)
-            let (text, vae) = (try models.text(), try models.vae())
-            _ = try (models.tokenizer(), models.schedulerConfig())
-            let size = unet.config.sampleSize * vae.config.downscale
+            let text = try models.text()
+            _ = try (models.vae(), models.tokenizer(), models.schedulerConfig())
+            let size = try models.pictureSide()
             print("UNet \(unet.config.blockOutChannels), pictures of \(size)×\(size)")
             print("text \(text.config.hiddenSize) wide, \(text.config.numHiddenLayers) layers")
             if adapter.projection.input != .faceEmbedding || models.hasImageEncoder {

@@ -49,8 +49,7 @@ static void attention_backward_piece(void *context, size_t piece) {
     const float *grad = t->d_o + batch * t->queries * stride + head * d;
 
     size_t floats = 2 * d * kp + 3 * kp * dp + 2 * QUERIES * kp + 3 * QUERIES * dp;
-    float *scratch = aligned_alloc(64, (floats * sizeof(float) + 63) / 64 * 64);
-    if (!scratch) abort();
+    float *scratch = lk_piece_scratch(floats);
     memset(scratch, 0, floats * sizeof(float));
     float *kt = scratch, *vt = kt + d * kp, *ks = vt + d * kp, *dk = ks + kp * dp, *dv = dk + kp * dp, *p = dv + kp * dp,
           *ds = p + QUERIES * kp, *qs = ds + QUERIES * kp, *os = qs + QUERIES * dp, *dq = os + QUERIES * dp;
@@ -114,7 +113,6 @@ static void attention_backward_piece(void *context, size_t piece) {
             t->dk[at] = dk[j * dp + c];
             t->dv[at] = dv[j * dp + c];
         }
-    free(scratch);
 }
 
 void LK(attention_backward)(const lk_attention_gradient_args *args) {

@@ -48,10 +48,12 @@ public struct ImageProjection: Sendable {
     }
 
     /// The projection of an IP-Adapter's file, under h94's keys or diffusers'.
-    public init(adapter w: Weights) throws {
+    public init(adapter w: Weights) throws { try self.init(Self.home(in: w)) }
+
+    /// Where an IP-Adapter's file has its projection: under diffusers' keys if it has them, else h94's.
+    public static func home(in w: Weights) -> Weights {
         let diffusers = w / "encoder_hid_proj" / "image_projection_layers" / 0
-        let isDiffusers = (diffusers / "norm").has("weight") || diffusers.has("latents")
-        try self.init(isDiffusers ? diffusers : w / "image_proj")
+        return (diffusers / "norm").has("weight") || diffusers.has("latents") ? diffusers : w / "image_proj"
     }
 
     /// Finds the form by the names there are, and the sizes by their shapes.

@@ -97,10 +97,15 @@ public struct PipelineFolder: Sendable {
     public func vision() throws -> CLIPVisionModel {
         let home = try imageEncoderURL()
         let weights = Weights(try CheckpointPlace.find(in: home, "model").open())
-        let config = try Self.decode(home.appendingPathComponent("config.json"), CLIPVisionConfig.self)
+        let config = try visionConfig()
         let model = try CLIPVisionModel(weights, config)
         try (config.isWholeCLIP ? weights / "vision_model" : weights).requireAllTaken()
         return model
+    }
+
+    /// image_encoder/config.json
+    public func visionConfig() throws -> CLIPVisionConfig {
+        try Self.decode(imageEncoderURL().appendingPathComponent("config.json"), CLIPVisionConfig.self)
     }
 
     /// The denoiser.
@@ -129,6 +134,9 @@ public struct PipelineFolder: Sendable {
     /// unet/config.json
     public func unetConfig() throws -> UNetConfig { try config("unet/config.json", ofSingleFile: .sd15) }
 
+    /// Side in pixels of the pictures that the UNet was made for.
+    public func pictureSide() throws -> Int { try unetConfig().sampleSize * vaeConfig().downscale }
+
     /// The denoiser's tensors, for training.
     public func unetSource() throws -> any TensorSource { try source(.unet) }
 
@@ -142,26 +150,26 @@ public struct PipelineFolder: Sendable {
 
     /// W'k, W'v and the image projection, for `unet`.
     public func adapter(for unet: UNet2DConditionModel) throws -> IPAdapterModel {
-        let weights = Weights(AdapterWithoutLoRA(try adapterCheckpoint()))
+        let weights = Weights(AdapterWithoutLoRA(try adapterSource()))
         let model = try IPAdapterModel(weights, for: unet)
         try weights.requireAllTaken()
         return model
     }
 
     /// The adapter's tensors, for training.
-    public func adapterSource() throws -> any TensorSource { try adapterCheckpoint() }
+    public func adapterSource() throws -> any TensorSource { try CheckpointFile.open(adapterFile) }
 
     /// What a FaceID adapter changes in the UNet: the LoRA inside its file, or else in h94's file of the same name with
     /// `_lora`; nil for other adapters.
     func adapterLoRA() throws -> LoRA? {
-        let (adapter, unet) = (try adapterCheckpoint(), try unetSource())
+        let (adapter, unet) = (try adapterSource(), try unetSource())
         if let own = try AdapterLoRA(adapter, for: unet) { return try LoRA(own, for: unet) }
         return try adapterLoRAFile.map { try LoRA(CheckpointFile.open($0), for: unet) }
     }
 
     /// The image projection alone.
     public func imageProjection() throws -> ImageProjection {
-        try ImageProjection(adapter: Weights(try adapterCheckpoint()))
+        try ImageProjection(adapter: Weights(try adapterSource()))
     }
 
     /// The paper's aggregator, or nil where the folder has none. Its number of heads is in the file's metadata.
@@ -187,9 +195,7 @@ public struct PipelineFolder: Sendable {
     private func selfAttentionAdapterWeights() throws -> Weights? {
         guard FileManager.default.fileExists(atPath: selfAttentionURL.path) else { return nil }
         let weights = Weights(try SafetensorsFile(selfAttentionURL))
-        // Under h94's keys or, trained from a file of theirs, diffusers'.
-        let homes = [weights / "image_proj", weights / "encoder_hid_proj" / "image_projection_layers" / 0]
-        return homes.contains { ($0 / "norm").has("weight") } ? weights : nil
+        return (ImageProjection.home(in: weights) / "norm").has("weight") ? weights : nil
     }
 
     /// A network that scores pictures, `evaluation/<name>`; nil where the folder has none.
@@ -211,27 +217,23 @@ public struct PipelineFolder: Sendable {
 
     func textConfig() throws -> CLIPTextConfig { try config("text_encoder/config.json", ofSingleFile: .sd15) }
 
-    private func vaeConfig() throws -> VAEConfig { try config("vae/config.json", ofSingleFile: VAEConfig()) }
+    /// vae/config.json
+    public func vaeConfig() throws -> VAEConfig { try config("vae/config.json", ofSingleFile: VAEConfig()) }
 
     // MARK: Identity
 
     /// Hash of what reads photos, and what it reads; what was read is cached under it.
     public func photoHash() throws -> String {
-        func vision() throws -> String {
-            let home = try imageEncoderURL()
-            return try Self.hash(
-                [home.appendingPathComponent("config.json")] + CheckpointPlace.find(in: home, "model").files())
-        }
-        return switch try imageProjection().input {
-        case .imageEmbedding: try vision()
-        case .hiddenStates: try vision() + "-hidden-states"
+        switch try imageProjection().input {
+        case .imageEmbedding: try Self.hash(imageEncoderFiles())
+        case .hiddenStates: try Self.hash(imageEncoderFiles()) + "-hidden-states"
         case .faceEmbedding: try Self.hash(FaceEncoder.files(url)) + "-face"
         }
     }
 
     /// Hash of what makes text embeddings: tokenizer and text tower.
     public func textHash() throws -> String {
-        try Self.hash(tokenizerFiles() + files(of: .text))
+        try Self.hash(textFiles())
     }
 
     /// Hash of what makes tokens from image embeddings: projection and self-attention.
@@ -250,10 +252,9 @@ public struct PipelineFolder: Sendable {
     /// Hash of what the training of an adapter begins with: UNet, VAE, both towers, tokenizer, and the adapter if there is
     /// one.
     public func trainingHash() throws -> String {
-        let tower = try CheckpointPlace.find(in: imageEncoderURL(), "model").files()
         let adapter = FileManager.default.fileExists(atPath: adapterFile.path) ? [adapterFile] : []
         return try Self.hash(
-            files(of: .unet) + files(of: .vae) + tokenizerFiles() + files(of: .text) + tower + adapter)
+            files(of: .unet) + files(of: .vae) + textFiles() + imageEncoderFiles() + adapter)
     }
 
     /// Whether the weights are the seeded random miniature's, whose pictures are noise.
@@ -280,6 +281,13 @@ public struct PipelineFolder: Sendable {
     /// Whether there is a vision tower; a FaceID adapter does without.
     public var hasImageEncoder: Bool { (try? imageEncoderURL()) != nil }
 
+    private func imageEncoderFiles() throws -> [URL] {
+        let home = try imageEncoderURL()
+        return try [home.appendingPathComponent("config.json")] + CheckpointPlace.find(in: home, "model").files()
+    }
+
+    private func textFiles() throws -> [URL] { try tokenizerFiles() + files(of: .text) }
+
     private func imageEncoderURL() throws -> URL { try AdapterPlace.imageEncoder(near: url, adapter: adapterURL) }
 
     /// vocab.json and merges.txt, or tokenizer.json alone.
@@ -293,8 +301,6 @@ public struct PipelineFolder: Sendable {
             "\(home.path): has neither vocab.json with merges.txt nor tokenizer.json; copy the folder tokenizer of Stable "
                 + "Diffusion 1.5 there")
     }
-
-    private func adapterCheckpoint() throws -> any TensorSource { try CheckpointFile.open(adapterFile) }
 
     private func place(of part: SingleFilePart.Part) throws -> (folder: URL, weights: CheckpointPlace) {
         let (folder, name) =

@@ -46,14 +46,12 @@ final class Storage: @unchecked Sendable {
             madvise(memory, bytes, MADV_HUGEPAGE)
         } else {
             let run = longLived ? nil : ActivationRun.current
-            switch run?.place(bytes: bytes) {
+            switch run?.place(bytes: bytes) ?? .heap(number: nil) {
             case .block(let block, let place):
                 (owner, memory) = (.block(block), place)
             case .heap(let number):
                 owner = if let run, let number { .recorded(run, number) } else { .heap }
                 memory = aligned_alloc(64, (bytes + 63) / 64 * 64)
-            case nil:
-                (owner, memory) = (.heap, aligned_alloc(64, (bytes + 63) / 64 * 64))
             }
         }
         guard let memory, memory != MAP_FAILED else {

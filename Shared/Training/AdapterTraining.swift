@@ -32,7 +32,7 @@ public struct AdapterTrainingSettings: Sendable, Equatable {
 /// (eq. 17), and IP-Adapter with self-attention over nine photos (eq. 1 and section 3.5).
 public struct AdapterTraining: Sendable {
     /// Which of the two.
-    public enum Kind: String, CaseIterable, Sendable {
+    public enum Kind: String, Sendable {
         case ipAdapter = "ip-adapter"
         case selfAttention = "self-attention"
     }
@@ -77,7 +77,7 @@ public struct AdapterTraining: Sendable {
         let unet = try unet()
         let set = ParameterSet(AdapterStart(unet, weights: try folder.unetSource(), random: random("adapter")))
         let adapter = try IPAdapterModel(
-            Weights(set), for: unet, embeddingWidth: folder.vision().config.projectionDim, tokens: 4)
+            Weights(set), for: unet, embeddingWidth: folder.visionConfig().projectionDim, tokens: 4)
         let objective = AdapterObjective(
             parameters: set.parameters, batchSize: settings.batchSize,
             denoising: try denoising(unet, people, minimumPhotos: 1, say), adapter: adapter, seed: settings.seed)
@@ -143,16 +143,15 @@ public struct AdapterTraining: Sendable {
     private func denoising(
         _ unet: UNet2DConditionModel, _ people: [FaceDataset.Person], minimumPhotos: Int, _ say: (String) -> Void
     ) throws -> Denoising {
-        let downscale = try folder.vae().config.downscale
-        let whole = downscale << (unet.config.blockOutChannels.count - 1)
-        let side = settings.side ?? unet.config.sampleSize * downscale
+        let whole = try folder.vaeConfig().downscale << (unet.config.blockOutChannels.count - 1)
+        let side = try settings.side ?? folder.pictureSide()
         guard side > 0, side % whole == 0 else {
             throw CheckpointError("a side of \(side) pixels: must be a multiple of \(whole)")
         }
         let album = try Album(people, side: side, minimumPhotos: minimumPhotos)
-        let denoising = try Denoising(
-            folder, unet, album,
-            seen: Album(people, side: folder.vision().config.imageSize, minimumPhotos: minimumPhotos))
+        let seenSide = try folder.visionConfig().imageSize
+        let seen = seenSide == side ? album : try Album(people, side: seenSide, minimumPhotos: minimumPhotos)
+        let denoising = try Denoising(folder, unet, album, seen: seen)
         album.notices.forEach(say)
         let tooLong = denoising.captions.tooLong(album.photos.map(\.caption))
         if tooLong > 0 {

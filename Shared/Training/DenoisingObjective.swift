@@ -53,20 +53,6 @@ struct Denoising: Sendable {
     let captions: CaptionEncoder
     let data: EncodedAlbum
 
-    /// A folder's frozen parts and what they make of an album.
-    ///
-    /// - Parameter seen: the same photos at the side that the vision tower reads, where an image condition is trained
-    init(_ folder: PipelineFolder, _ unet: UNet2DConditionModel, _ album: Album, seen: Album? = nil) throws {
-        self.unet = unet
-        loss = DiffusionLoss(alphasCumprod: try folder.schedulerConfig().alphasCumprod())
-        captions = CaptionEncoder(try folder.text(), try folder.tokenizer())
-        data = try EncodedAlbum(album, folder, seen: seen)
-    }
-
-    init(unet: UNet2DConditionModel, loss: DiffusionLoss, captions: CaptionEncoder, data: EncodedAlbum) {
-        (self.unet, self.loss, self.captions, self.data) = (unet, loss, captions, data)
-    }
-
     /// Draws time steps and noise for `photos` and gives the prediction's loss.
     func callAsFunction(
         _ photos: [Int], _ texts: [String], _ random: inout BatchRandom, adapter: (any CrossAttentionAdapter)? = nil
@@ -87,6 +73,18 @@ struct Denoising: Sendable {
         let prediction = unet(
             noisy, timesteps: timesteps.map(Float.init), unet.conditioning(captions(texts), adapter: adapter))
         return (prediction, noise, timesteps)
+    }
+}
+
+extension Denoising {
+    /// A folder's frozen parts and what they make of an album.
+    ///
+    /// - Parameter seen: the same photos at the side that the vision tower reads, where an image condition is trained
+    init(_ folder: PipelineFolder, _ unet: UNet2DConditionModel, _ album: Album, seen: Album? = nil) throws {
+        self.init(
+            unet: unet, loss: DiffusionLoss(alphasCumprod: try folder.schedulerConfig().alphasCumprod()),
+            captions: CaptionEncoder(try folder.text(), try folder.tokenizer()),
+            data: try EncodedAlbum(album, folder, seen: seen))
     }
 }
 

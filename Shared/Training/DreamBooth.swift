@@ -110,7 +110,7 @@ public struct DreamBooth: Sendable {
         guard !photos.isEmpty else { throw CheckpointError("DreamBooth needs at least one photo of the person") }
         let config = try folder.unetConfig()
         let base = try folder.unetSource()
-        let side = config.sampleSize * (try folder.vae().config.downscale)
+        let side = try folder.pictureSide()
         let captions =
             Array(repeating: settings.instancePrompt, count: photos.count)
             + Array(repeating: settings.classPrompt, count: classPictures.count)
