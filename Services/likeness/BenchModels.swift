@@ -25,10 +25,11 @@ extension BenchCommand {
             let weights = RandomWeights(seed: 0)
             let vae = try AutoencoderKL(Weights(weights), VAEConfig())
             let latent = BenchCommand.normal(1, [1, size / 8, size / 8, 4])
+            let activations = ActivationArena()
             try options.show([
                 options.measure(
                     .init(name: "vae", config: "sd15", parameters: weights.parameters, pixels: size, batch: 1)
-                ) { _ = vae.decode(latent) }
+                ) { _ = activations { vae.decode(latent) } }
             ])
         }
     }
@@ -112,17 +113,19 @@ extension BenchCommand {
             let vae = try AutoencoderKL(Weights(vaeWeights), VAEConfig())
             let text = BenchCommand.normal(2, [2, 77, 768])
             let noise = Sampler.noise(seed: 3, channels: 4, height: size / 8, width: size / 8)
+            let activations = ActivationArena()
             try options.show([
                 options.measure(
                     .init(
                         name: "picture", config: "sd15, \(steps) steps",
                         parameters: weights.parameters + vaeWeights.parameters, pixels: size, batch: 1)
                 ) {
-                    let sampler = Sampler(
+                    var sampler = Sampler(
                         unet: unet, conditioning: unet.conditioning(text), guidanceScale: 7.5)
+                    sampler.activations = activations
                     let scheduler = try makeScheduler(.ddim, config: SchedulerConfig(), steps: steps)
                     let latent = sampler(from: noise, scheduler, draw: { _ in noise }, onStep: { _, _ in })
-                    _ = vae.decode(latent.scaled(by: 1 / vae.config.scalingFactor))
+                    _ = activations([0]) { vae.decode(latent.scaled(by: 1 / vae.config.scalingFactor)) }
                 }
             ])
         }

@@ -9,18 +9,30 @@ import Synchronization
 /// second time on nothing is allocated. What outlives the computation, as its result does, stays on the heap.
 ///
 /// A computation that turns out otherwise than planned is still right: a place that something alive reaches into is not
-/// given away, the tensor comes from the heap, and the next time a new plan is made.
+/// given away, the tensor comes from the heap, and the next time a new plan is made. Plans that are not followed any more
+/// are forgotten and the block shrinks, so that one large picture does not hold its memory while small ones follow.
 public final class ActivationArena: Sendable {
     private struct State {
-        var plans: [[Int]: ActivationPlan] = [:]
+        var plans: [[Int]: (plan: ActivationPlan, lastUse: Int)] = [:]
+        var computations = 0
         var block = ActivationBlock(bytes: 0)
         var isBusy = false
         var outside = 0
+
+        /// What the plans need; what is still alive in an old block keeps that one.
+        mutating func fitBlock() {
+            let bytes = plans.values.map(\.plan.bytes).max() ?? 0
+            if bytes != block.bytes { block = ActivationBlock(bytes: bytes) }
+        }
     }
     private let state = Mutex(State())
 
-    /// An empty arena; it grows to what the largest of its computations needs.
+    /// An empty arena.
     public init() {}
+
+    /// After so many computations a plan that none of them followed is forgotten: the steps of several pictures, so that
+    /// the plan of decoding, which comes once a picture, stays.
+    public static let memory = 200
 
     /// Bytes of the block.
     public var bytes: Int { state.withLock { $0.block.bytes } }
@@ -46,7 +58,14 @@ public final class ActivationArena: Sendable {
         state.withLock { state in
             if state.isBusy { return nil }
             state.isBusy = true
-            if let plan = state.plans[key] { return ActivationRun(following: plan, in: state.block) }
+            state.computations += 1
+            let oldest = state.computations - Self.memory
+            state.plans = state.plans.filter { $0.value.lastUse > oldest }
+            state.fitBlock()
+            if let plan = state.plans[key]?.plan {
+                state.plans[key]?.lastUse = state.computations
+                return ActivationRun(following: plan, in: state.block)
+            }
             // The heap and the block are not needed at the same time.
             state.block.releasePages()
             return ActivationRun()
@@ -59,10 +78,9 @@ public final class ActivationArena: Sendable {
             (state.isBusy, state.outside) = (false, run.outside)
             switch planned {
             case .made(let plan):
-                state.plans[key] = plan
-                // The old block, if there is one, lives as long as what is in it.
-                if plan.bytes > state.block.bytes { state.block = ActivationBlock(bytes: plan.bytes) }
                 lk_give_back_freed_memory()
+                state.plans[key] = (plan, lastUse: state.computations)
+                state.fitBlock()
             case .kept: break
             case .broken: state.plans[key] = nil
             }

@@ -48,10 +48,10 @@ struct EncodedAlbum: Sendable {
 
 /// What every diffusion objective shares: the noised batch and the mean squared error of the predicted noise.
 struct Denoising: Sendable {
-    let unet: UNet2DConditionModel
+    var unet: UNet2DConditionModel
     let loss: DiffusionLoss
     let captions: CaptionEncoder
-    let data: EncodedAlbum
+    var data: EncodedAlbum
 
     /// Draws time steps and noise for `photos` and gives the prediction's loss.
     func callAsFunction(

@@ -115,8 +115,6 @@ public struct DreamBooth: Sendable {
             Array(repeating: settings.instancePrompt, count: photos.count)
             + Array(repeating: settings.classPrompt, count: classPictures.count)
         let album = Album((photos + classPictures).map { $0.clipCrop(size: side) }, captions: captions, side: side)
-        var data = try EncodedAlbum(album, folder)
-        data.instances = photos.count
         let lowRank = try settings.rank.map { try LowRankParameters(base, rank: $0, seed: settings.seed) }
         let whole = ParameterSet(base, trainable: { _ in lowRank == nil })
         // What a UNet for large pictures keeps for its backward pass does not fit beside its weights.
@@ -125,16 +123,13 @@ public struct DreamBooth: Sendable {
             unet.gradientCheckpointing = config.sampleSize > 32
             return unet
         }
-        let fixed = lowRank == nil ? try unet(whole) : nil
+        var merged: (@Sendable () throws -> UNet2DConditionModel)?
+        if let lowRank { merged = { try unet(lowRank.source) } }
+        var denoising = try Denoising(folder, try merged?() ?? unet(whole), album)
+        denoising.data.instances = photos.count
         let objective = DreamBoothObjective(
             parameters: lowRank?.parameters ?? whole.parameters, batchSize: settings.trainBatchSize,
-            unet: {
-                if let fixed { return fixed }
-                guard let lowRank else { throw CheckpointError("DreamBooth has no UNet") }
-                return try unet(lowRank.source)
-            },
-            loss: DiffusionLoss(alphasCumprod: try folder.schedulerConfig().alphasCumprod()),
-            captions: CaptionEncoder(try folder.text(), try folder.tokenizer()), data: data, settings: settings,
+            denoising: denoising, merged: merged, settings: settings,
             name: name)
         var optimizer = OptimizerSettings(learningRate: settings.learningRate)
         optimizer.gradientAccumulationSteps = 2
@@ -155,24 +150,24 @@ public struct DreamBooth: Sendable {
 struct DreamBoothObjective: TrainingObjective {
     let parameters: [String: Tensor]
     let batchSize: Int
-    /// The UNet with the parameters as they are now.
-    let unet: @Sendable () throws -> UNet2DConditionModel
-    let loss: DiffusionLoss
-    let captions: CaptionEncoder
-    let data: EncodedAlbum
+    let denoising: Denoising
+    /// The UNet with the low-rank changes as they are now; nil where its own weights are the parameters.
+    let merged: (@Sendable () throws -> UNet2DConditionModel)?
     let settings: DreamBoothSettings
     let name: String
 
     func loss(batch number: Int) throws -> Tensor {
         var random = BatchRandom(seed: settings.seed, name: name, batch: number)
         let half = max(batchSize / 2, 1)
+        var denoising = denoising
+        if let merged { denoising.unet = try merged() }
+        let data = denoising.data
         let total = data.album.photos.count
         let own = (0..<half).map { _ in random.integer(below: data.instances) }
         let hasClass = total > data.instances
         let other =
             hasClass ? (0..<half).map { _ in data.instances + random.integer(below: total - data.instances) } : []
         let photos = own + other
-        let denoising = Denoising(unet: try unet(), loss: loss, captions: captions, data: data)
         let (prediction, noise, _) = try denoising.predict(
             photos, photos.map { data.album.photos[$0].caption }, &random)
         guard hasClass else { return DiffusionLoss.meanSquaredError(prediction, noise) }

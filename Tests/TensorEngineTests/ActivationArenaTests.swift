@@ -90,6 +90,17 @@ import Testing
         #expect(arena.tensorsOutside == 1)
     }
 
+    @Test func whatIsNotUsedAnyMoreIsForgottenAndTheBlockShrinks() {
+        let arena = ActivationArena()
+        let small = random([1, 8, 8, 32], 6)
+        _ = arena([1]) { block(x) }
+        let large = arena.bytes
+        for _ in 0..<ActivationArena.memory { _ = arena([2]) { small.activated(.gelu).activated(.silu) } }
+        #expect(arena.bytes < large / 4)
+        #expect(arena([1]) { block(x) }.scalars == block(x).scalars)
+        #expect(arena.bytes == large)
+    }
+
     @Test func computationsInsideOneAnotherAndAtOnceAreRight() {
         let arena = ActivationArena()
         for _ in 0..<3 {
