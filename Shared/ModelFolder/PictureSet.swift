@@ -1,6 +1,6 @@
 internal import Checkpoint
 public import Foundation
-public import ImageIO
+internal import ImageIO
 public import ImageMetrics
 internal import TensorEngine
 
