@@ -112,6 +112,7 @@ let package = Package(
             "Store", ["CPostgres", "Contracts", "Telemetry", crypto, lifecycle, logging, metrics],
             resources: [
                 "v0001_initial", "v0002_fine_tuning", "v0003_training_runs", "v0004_face_embeddings",
+                "v0005_finished_tasks",
             ].map { .embedInCode("SQL/\($0).sql") }),
         library(
             "ServiceKit",

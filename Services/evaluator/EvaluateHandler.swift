@@ -18,64 +18,76 @@ struct EvaluateHandler: Handler {
         guard let results = try await database.results(claim.job), !results.pictures.isEmpty else {
             throw PermanentFailure("the job has no pictures to score: all of them failed")
         }
+        let references = try await read(
+            database.photos(evaluation.references).map(\.objectKey), shown: Sheet.references)
         let photos = Scorer.Photos(
-            references: try await images(database.photos(evaluation.references)),
-            unseen: try await images(database.photos(evaluation.unseen)),
-            ofOthers: try await images(database.photosOfOthers(than: claim.job)))
-        var rows: [(method: Method, seconds: Double, pictures: [RGBImage], prompts: [String])] = []
+            references: references.readings,
+            unseen: try await read(database.photos(evaluation.unseen).map(\.objectKey)).readings,
+            ofOthers: try await read(database.photosOfOthers(than: claim.job).map(\.objectKey)).readings)
+        var metrics: [MetricView] = []
+        var rows: [Sheet.Row] = []
         for method in Method.allCases {
             let made = results.pictures.filter { $0.method == method }
             if made.isEmpty { continue }
-            var pictures: [RGBImage] = []
-            for picture in made { pictures.append(try ImageFile.decode(try await objects.get(picture.objectKey)).rgb) }
+            let (readings, shown) = try await read(made.map(\.objectKey), shown: Sheet.pictures)
+            metrics += try await compute { try scorer(method, readings, prompts: made.map(\.prompt), photos) }
             let seconds = made.reduce(0) { $0 + $1.seconds } / Double(made.count)
-            rows.append((method, seconds, pictures, made.map(\.prompt)))
+            metrics.append(MetricView(method: method, name: .secondsPerPicture, value: seconds, samples: made.count))
+            rows.append((method, made.count, shown))
         }
 
         let job = try await database.job(claim.job)
-        let (table, title) = (rows, job.map { "\($0.person): \($0.request.prompts.joined(separator: " / "))" } ?? "")
-        let (metrics, sheet) = try await compute {
-            let metrics = try table.flatMap { row in
-                try scorer(row.method, row.pictures, prompts: row.prompts, photos) + [
-                    MetricView(
-                        method: row.method, name: .secondsPerPicture, value: row.seconds, samples: row.pictures.count)
-                ]
-            }
-            let sheet = Sheet(title: title, photos: photos.references, rows: table.map { ($0.method, $0.pictures) })
-            return (metrics, try sheet.pngData())
-        }
+        let title = job.map { "\($0.person): \($0.request.prompts.joined(separator: " / "))" } ?? ""
+        let sheet = try Sheet(
+            title: title, photos: references.shown, photoCount: references.readings.count, rows: rows
+        ).pngData()
+        let scores = metrics
         let key = try await objects.put(sheet, type: .png)
         return Completion(TaskResult(objectKey: key, model: "")) { transaction in
-            try await transaction.saveMetrics(metrics, job: claim.job)
+            try await transaction.saveMetrics(scores, job: claim.job)
             try await transaction.setContactSheet(key, job: claim.job)
         }
     }
 
-    private func images(_ photos: [PhotoRow]) async throws -> [RGBImage] {
-        var images: [RGBImage] = []
-        for photo in photos {
-            images.append(try ImageFile.decode(try await objects.get(photo.objectKey)).overWhite)
+    /// What the networks make of pictures, and the first ones in the contact sheet's size. One at a time: photos may have
+    /// tens of megapixels, and jobs a thousand pictures.
+    private func read(_ keys: [String], shown: Int = 0) async throws -> (readings: [Scorer.Reading], shown: [RGBImage])
+    {
+        var (readings, cells): ([Scorer.Reading], [RGBImage]) = ([], [])
+        for key in keys {
+            let data = try await objects.get(key)
+            let isShown = cells.count < shown
+            let (reading, cell) = try await compute {
+                try Task.checkCancellation()
+                let image = try ImageFile.decode(data).overWhite
+                return (scorer.read(image), isShown ? image.fitted(Sheet.cell) : nil)
+            }
+            readings.append(reading)
+            if let cell { cells.append(cell) }
         }
-        return images
+        return (readings, cells)
     }
 }
 
 /// The contact sheet (the paper's Fig. 6): reference photos above each method's pictures.
 private struct Sheet {
+    typealias Row = (method: Method, count: Int, shown: [RGBImage])
+
     let title: String
     let photos: [RGBImage]
-    let rows: [(method: Method, pictures: [RGBImage])]
+    let photoCount: Int
+    let rows: [Row]
 
-    /// So many pictures of a method are shown.
-    private static let columns = 8
+    /// So many pictures of a method are shown, and so many reference photos.
+    static let pictures = 8, references = 9
+    /// Side of a cell in pixels.
+    static let cell = 128
 
     func pngData() throws -> Data {
-        let references = ("Reference photos", "\(photos.count)", Array(photos.prefix(Self.columns + 1)))
-        let methods = rows.map { row in
-            (row.method.title, "\(row.pictures.count) pictures", Array(row.pictures.prefix(Self.columns)))
-        }
+        let first = ("Reference photos", "\(photoCount)", photos)
+        let methods = rows.map { ($0.method.title, "\($0.count) pictures", $0.shown) }
         return try ContactSheet(
-            title: title, subtitle: "the same seeds in every row", rows: [references] + methods, cell: 128
+            title: title, subtitle: "the same seeds in every row", rows: [first] + methods, cell: Self.cell
         ).render().pngData()
     }
 }

@@ -1,5 +1,10 @@
 public import Contracts
 
+extension StringProtocol {
+    /// What limits count: Unicode code points. A character as a reader sees it may hold any number of them.
+    var length: Int { unicodeScalars.count }
+}
+
 /// What may be asked for at once.
 public enum Limits {
     /// Characters of a prompt. CLIP reads 77 tokens, so that more cannot matter.
@@ -139,9 +144,9 @@ public struct GenerateOrder: Sendable, Equatable {
     }
 
     private static func checkLength(_ text: String, _ name: String) throws(APIError) {
-        guard text.count <= Limits.promptCharacters else {
+        guard text.length <= Limits.promptCharacters else {
             throw .invalid(
-                "\(name) has \(text.count) characters, the limit is \(Limits.promptCharacters)",
+                "\(name) has \(text.length) characters, the limit is \(Limits.promptCharacters)",
                 remedy: "shorten it: CLIP reads the first 77 tokens only, some 300 characters")
         }
         guard !text.unicodeScalars.contains("\0") else {

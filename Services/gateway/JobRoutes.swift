@@ -150,8 +150,8 @@ extension Request {
     /// The client's name for this request, if it gave one.
     func idempotencyKey() throws -> String? {
         guard let name = HTTPField.Name("Idempotency-Key"), let key = headers[name] else { return nil }
-        guard (1...200).contains(key.count) else {
-            throw APIError(400, "Idempotency-Key has \(key.count) characters", remedy: "use 1 to 200")
+        guard (1...200).contains(key.length) else {
+            throw APIError(400, "Idempotency-Key has \(key.length) characters", remedy: "use 1 to 200")
         }
         return key
     }

@@ -6,7 +6,7 @@ import Store
 /// The HTTP API: people and photos come in, jobs go to the queues, results come out.
 ///
 /// Writes people, photos, jobs and tasks to Postgres, each with the messages it owes to the broker; publishes these
-/// (`OutboxRelay`) and gives back the tasks of workers that went silent (`LeaseSweeper`). Consumes nothing.
+/// (`OutboxRelay`) and gives back the tasks of workers that went silent (`TaskSweeper`). Consumes nothing.
 @main
 enum GatewayService {
     static func main() async {
@@ -32,7 +32,7 @@ enum GatewayService {
                 router: makeRouter(routes),
                 configuration: .init(address: .hostname(settings.host, port: settings.port), serverName: "likeness"),
                 logger: resources.logger)
-            return [database, OutboxRelay(resources), LeaseSweeper(resources), server]
+            return [database, OutboxRelay(resources), TaskSweeper(resources), server]
         }
     }
 }

@@ -19,11 +19,13 @@ extension GenerateOrder {
                     remedy: "give one number for each cross-attention layer (16 in Stable Diffusion 1.5), or "
                         + #"{"down": 1, "mid": 1, "up": {"block_1": 0.5}}"#)
             }
-            if case .blocks(let blocks) = scales,
-                let unknown = blocks.keys.sorted().first(where: { !["down", "mid", "up"].contains($0) })
-            {
-                throw .invalid(
-                    "ip_adapter_scales names '\(unknown.prefix(100))'", remedy: "name down, mid and up")
+            if case .blocks(let blocks) = scales {
+                let unknown = blocks.keys.sorted().first { !["down", "mid", "up"].contains($0) }
+                if let name = unknown ?? blocks.values.compactMap(Self.unknownBlock).first {
+                    throw .invalid(
+                        "ip_adapter_scales names '\(name.prefix(100))'",
+                        remedy: "name down, mid and up, and in these block_0, block_1, …")
+                }
             }
             for number in numbers { _ = try within(Limits.ipAdapterScale, number, "ip_adapter_scales") }
             sampling.ipAdapterScales = scales
@@ -36,6 +38,11 @@ extension GenerateOrder {
                 remedy: "let the end be larger; for pictures without the photos' influence set ip_adapter_scale to 0")
         }
         (sampling.ipAdapterStart, sampling.ipAdapterEnd) = (request.ipAdapterStart, request.ipAdapterEnd)
+    }
+
+    private static func unknownBlock(_ scales: LayerScales) -> String? {
+        guard case .blocks(let blocks) = scales else { return nil }
+        return blocks.keys.sorted().first { $0.wholeMatch(of: /block_[0-9]{1,2}/) == nil }
     }
 
     /// The picture that is changed.
@@ -74,7 +81,7 @@ extension GenerateOrder {
         var names: Set<String> = []
         for lora in loras {
             let name = lora.name
-            guard (1...200).contains(name.count), !name.hasPrefix("."),
+            guard (1...200).contains(name.length), !name.hasPrefix("."),
                 !name.unicodeScalars.contains(where: { "/\\".unicodeScalars.contains($0) || $0.value < 32 })
             else {
                 throw .invalid(

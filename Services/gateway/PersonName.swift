@@ -11,8 +11,8 @@ public struct PersonName: Sendable, Equatable {
         let text = name.trimmingCharacters(in: .whitespacesAndNewlines)
         let remedy = "use 1 to \(Limits.nameCharacters) characters without slashes and control characters"
         guard !text.isEmpty else { throw .invalid("the name is empty", remedy: remedy) }
-        guard text.count <= Limits.nameCharacters else {
-            throw .invalid("the name has \(text.count) characters", remedy: remedy)
+        guard text.length <= Limits.nameCharacters else {
+            throw .invalid("the name has \(text.length) characters", remedy: remedy)
         }
         let isForbidden = CharacterSet.controlCharacters.union(.newlines).union(CharacterSet(charactersIn: "/\\"))
         guard text.rangeOfCharacter(from: isForbidden) == nil, text != ".", text != ".." else {

@@ -160,9 +160,9 @@ extension Request {
         }
         let text = fromHeader ?? uri.queryParameters[Substring(query)].map(String.init)
         guard let text else { return nil }
-        guard text.count <= Limits.captionCharacters, !text.unicodeScalars.contains("\0") else {
+        guard text.length <= Limits.captionCharacters, !text.unicodeScalars.contains("\0") else {
             throw APIError.invalid(
-                "the \(query) has \(text.count) characters or holds a NUL",
+                "the \(query) has \(text.length) characters or holds a NUL",
                 remedy: "send at most \(Limits.captionCharacters) characters")
         }
         return text

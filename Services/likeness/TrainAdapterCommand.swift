@@ -47,6 +47,9 @@ struct TrainAdapterOptions: ParsableArguments {
         (settings.batchSize, settings.seed, settings.side) = (batchSize, seed, side)
         settings.gradientCheckpointing = !withoutCheckpointing
         change(&settings)
+        let home = URL(fileURLWithPath: work)
+        let lock = try FolderLock.hold(home)
+        defer { withExtendedLifetime(lock) {} }
         let folder = try place.open(adapterRequired: kind == .selfAttention)
         let training = AdapterTraining(folder, settings)
         let file = out.map { URL(fileURLWithPath: $0) } ?? training.place(of: kind)
@@ -60,7 +63,7 @@ struct TrainAdapterOptions: ParsableArguments {
         var optimizer = OptimizerSettings(learningRate: learningRate)
         (optimizer.gradientAccumulationSteps, optimizer.lrWarmupSteps) = (gradientAccumulationSteps, lrWarmupSteps)
         var loop = TrainingLoop(
-            name: kind.rawValue, optimizer: optimizer, steps: steps, folder: URL(fileURLWithPath: work),
+            name: kind.rawValue, optimizer: optimizer, steps: steps, folder: home,
             fingerprint: try training.fingerprint(kind, chosen, optimizer))
         (loop.checkpointingSteps, loop.loggingSteps) = (checkpointingSteps, 5)
         print("\(chosen.count) people to train with; photos and captions are encoded first")

@@ -37,8 +37,10 @@ struct TrainCommand: ParsableCommand {
             if let settings {
                 chosen = try CurriculumSettings(overriding: Data(contentsOf: URL(fileURLWithPath: settings)))
             }
-            let curriculum = Curriculum(
-                chosen, work: URL(fileURLWithPath: work), people: people.map { URL(fileURLWithPath: $0) })
+            let home = URL(fileURLWithPath: work)
+            let lock = try FolderLock.hold(home)
+            defer { withExtendedLifetime(lock) {} }
+            let curriculum = Curriculum(chosen, work: home, people: people.map { URL(fileURLWithPath: $0) })
             try curriculum.prepare(from: from) { print($0) }
             for stage in TrainingStage.allCases.drop(while: { $0 != from }) {
                 let start = ContinuousClock.now

@@ -20,9 +20,12 @@ struct CurriculumHandler: Sendable {
             throw PermanentFailure("this trainer does not know the part \(part.stage.rawValue); start a newer one")
         }
         let request = part.request
+        let work = runs.appendingPathComponent("runs/\(request.run)")
+        // A cancelled job of this name may still be at its last update.
+        let lock = try await FolderLock.wait(for: work)
+        defer { withExtendedLifetime(lock) {} }
         let curriculum = Curriculum(
-            Self.settings(request), work: runs.appendingPathComponent("runs/\(request.run)"),
-            people: request.people.map { URL(fileURLWithPath: $0) })
+            Self.settings(request), work: work, people: request.people.map { URL(fileURLWithPath: $0) })
         let first = request.from.flatMap(TrainingStage.init(rawValue:)) ?? .vae
         let weights: Data
         do {

@@ -53,6 +53,9 @@ struct FineTuner: Sendable {
             half: true)
     }
 
+    /// Waits until no other trainer makes the same weights.
+    func lock(_ recipe: String) async throws -> FolderLock { try await .wait(for: run(recipe)) }
+
     /// Removes a run's state.
     func forget(_ recipe: String) { try? FileManager.default.removeItem(at: run(recipe)) }
 

@@ -35,7 +35,11 @@ struct FineTuningHandler: Sendable {
                     + "there are")
         }
         let recipe = try fineTuner.recipe(training.method, photos: rows.map(\.contentHash))
-        if let key = try await database.fineTunedWeights(recipe: recipe), try await objects.exists(key) {
+        if let key = try await known(recipe) { return Completion(TaskResult(objectKey: key, model: recipe)) }
+        // Another job may ask for the same weights, and another trainer be at them.
+        let lock = try await fineTuner.lock(recipe)
+        if let key = try await known(recipe) {
+            fineTuner.forget(recipe)
             return Completion(TaskResult(objectKey: key, model: recipe))
         }
         var photos: [RGBImage] = []
@@ -51,10 +55,18 @@ struct FineTuningHandler: Sendable {
             try fineTuner(method, images, recipe: recipe, report: report)
         }
         let key = try await objects.put(weights, type: .safetensors)
-        fineTuner.forget(recipe)
         return Completion(TaskResult(objectKey: key, model: recipe)) { transaction in
             try await transaction.saveFineTunedWeights(
                 recipe: recipe, method: method, task: claim.task, objectKey: key)
+        } afterCommit: {
+            withExtendedLifetime(lock) { fineTuner.forget(recipe) }
         }
+    }
+
+    private func known(_ recipe: String) async throws -> String? {
+        guard let key = try await database.fineTunedWeights(recipe: recipe), try await objects.exists(key) else {
+            return nil
+        }
+        return key
     }
 }

@@ -46,7 +46,7 @@ public struct ContactSheet: Sendable {
 
 extension RGBImage {
     /// As large as fits into a square of this side: a whole factor up, or any factor down.
-    func fitted(_ side: Int) -> RGBImage {
+    public func fitted(_ side: Int) -> RGBImage {
         let long = max(width, height)
         if long <= side {
             let factor = side / long

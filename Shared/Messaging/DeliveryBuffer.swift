@@ -26,6 +26,9 @@ final class DeliveryBuffer: Sendable {
         reader?.resume(returning: delivery)
     }
 
+    /// Whether a task waits for a delivery.
+    var isAwaited: Bool { state.withLock { !$0.readers.isEmpty } }
+
     /// Removes and returns what no task has taken yet.
     @discardableResult
     func removeAll() -> [Delivery] {

@@ -11,12 +11,18 @@ final class Consumer {
     /// When to try to open it again.
     var reopenAt = ContinuousClock.now
     var backoff = Backoff()
+    /// It was open once.
+    var wasOpened = false
     /// Nothing new is wanted; open only so that what was taken can be settled.
     var isStopping = false
     /// Content whose frames are still coming in.
     var incoming: IncomingContent?
 
     init(_ subscription: Subscription, channel: UInt16) { (self.subscription, self.channel) = (subscription, channel) }
+
+    /// Its channel is to be opened. One that was lost only when somebody waits for a delivery again: those who took the
+    /// old ones may be busy for hours, and what the broker sent them meanwhile would be kept from others.
+    var isToBeOpened: Bool { epoch == nil && !isStopping && (!wasOpened || subscription.buffer.isAwaited) }
 
     /// Our name for the consumer, unique on its channel.
     var tag: String { "likeness-\(channel)" }
@@ -54,6 +60,8 @@ final class Session {
         false, .now, Backoff()
     )
     private var returned: IncomingContent?
+    /// When to declare the topology again; nil while nothing speaks for its having changed.
+    private var declareAt: ContinuousClock.Instant?
 
     /// Connects, declares the topology and opens the publishing channel.
     init(_ options: Broker.Options, mailbox: Mailbox, log: Logger) throws {
@@ -146,18 +154,20 @@ final class Session {
 
     /// When something here wants to be tried again.
     func nextRepair(_ consumers: [Consumer]) -> ContinuousClock.Instant? {
-        let closed = consumers.filter { $0.epoch == nil && !$0.isStopping }.map(\.reopenAt)
-        return (closed + (publisher.isOpen ? [] : [publisher.reopenAt])).min()
+        let closed = consumers.filter(\.isToBeOpened).map(\.reopenAt)
+        return (closed + (publisher.isOpen ? [] : [publisher.reopenAt]) + (declareAt.map { [$0] } ?? [])).min()
     }
 
     /// Opens the channels that are not open and due; all of the topology is declared again before, because a deleted
     /// queue or exchange is one reason for a channel's end.
     func repair(_ consumers: [Consumer], newEpoch: () -> UInt64) throws {
         guard let due = nextRepair(consumers), due <= .now else { return }
+        declareAt = nil
         do {
             try declareTopology()
         } catch WireError.channel(let code, let text) {
             log.error("cannot declare the topology", metadata: ["reason": "\(text) (\(code))"])
+            declareAt = .now + .seconds(5)
         }
         if !publisher.isOpen, publisher.reopenAt <= .now {
             do {
@@ -166,7 +176,7 @@ final class Session {
                 losePublisher("\(text) (\(code))")
             }
         }
-        for consumer in consumers where consumer.epoch == nil && !consumer.isStopping && consumer.reopenAt <= .now {
+        for consumer in consumers where consumer.isToBeOpened && consumer.reopenAt <= .now {
             do {
                 try subscribe(consumer, epoch: newEpoch())
             } catch WireError.channel(let code, let text) {
@@ -179,6 +189,7 @@ final class Session {
         try wire.openChannel(consumer.channel)
         consumer.incoming = nil
         consumer.epoch = epoch
+        consumer.wasOpened = true
         try agreeing(on: consumer.channel) {
             try wire.limitUnsettled(to: consumer.subscription.prefetch, on: consumer.channel)
             try wire.consume(consumer.subscription.queue, tag: consumer.tag, on: consumer.channel)
@@ -196,6 +207,7 @@ final class Session {
     private func lose(_ consumer: Consumer, _ reason: String) {
         consumer.epoch = nil
         consumer.reopenAt = .now + consumer.backoff.next()
+        declareAt = consumer.reopenAt
         consumer.subscription.buffer.removeAll()
         log.warning(
             "the broker closed a consumer's channel; what it had delivered goes back to the queue",

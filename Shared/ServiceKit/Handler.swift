@@ -17,14 +17,17 @@ public protocol Handler: Sendable {
 public struct Completion: Sendable {
     let result: TaskResult?
     let effects: @Sendable (Transaction) async throws -> Void
+    let afterCommit: @Sendable () -> Void
 
     /// - Parameters:
     ///   - result: for the tasks that need this one
     ///   - effects: the rows that the work made; may be run again if the connection breaks
+    ///   - afterCommit: removes what only a second attempt would have needed
     public init(
-        _ result: TaskResult? = nil, effects: @escaping @Sendable (Transaction) async throws -> Void = { _ in }
+        _ result: TaskResult? = nil, effects: @escaping @Sendable (Transaction) async throws -> Void = { _ in },
+        afterCommit: @escaping @Sendable () -> Void = {}
     ) {
-        (self.result, self.effects) = (result, effects)
+        (self.result, self.effects, self.afterCommit) = (result, effects, afterCommit)
     }
 }
 

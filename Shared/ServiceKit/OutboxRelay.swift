@@ -78,31 +78,3 @@ public struct OutboxRelay: Service {
         return confirmed
     }
 }
-
-/// Queues tasks again whose worker went silent.
-public struct LeaseSweeper: Service {
-    private let resources: Resources
-
-    /// A sweeper of this process's database.
-    public init(_ resources: Resources) { self.resources = resources }
-
-    /// Looks every few seconds until graceful shutdown.
-    public func run() async throws {
-        await cancelWhenGracefulShutdown {
-            while !Task.isCancelled {
-                do {
-                    let count = try await resources.database.requeueExpired()
-                    if count > 0 {
-                        resources.logger.warning("queued \(count) tasks again whose workers went silent")
-                        Counter(label: Instrument.leasesExpired).increment(by: count)
-                    }
-                } catch is CancellationError {
-                    return
-                } catch {
-                    resources.logger.warning("sweeper: trying again", metadata: ["error": "\(error)"])
-                }
-                try? await Task.sleep(for: min(.seconds(5), resources.settings.lease / 2))
-            }
-        }
-    }
-}

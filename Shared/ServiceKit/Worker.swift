@@ -12,7 +12,7 @@ import Telemetry
 /// Postgres decides who works on a task, the queue only says that there is work. A claim is a lease that is renewed
 /// while the handler runs, so
 /// - a message that comes twice finds the task taken or done, and is acknowledged with nothing lost: should the holder
-///   die, ``LeaseSweeper`` queues the task again when its lease runs out;
+///   die, ``TaskSweeper`` queues the task again when its lease runs out;
 /// - RabbitMQ's consumer timeout (30 minutes for an unacknowledged delivery) does not limit how long a task may take:
 ///   if it fires, the broker delivers the message to another worker, which finds the task taken. It need not be raised,
 ///   which only the broker's operator could do, and for all queues at once;
@@ -39,19 +39,35 @@ public struct Worker<H: Handler>: Service {
         self.logger = logger
     }
 
-    /// Consumes until graceful shutdown, then finishes what it has begun.
+    /// How long what was begun may go on after graceful shutdown. What is not done by then is given back.
+    private static var shutdownPatience: Duration { .seconds(15) }
+
+    /// Consumes until graceful shutdown, then finishes what it has begun, or gives it back to the queue.
     public func run() async throws {
         let queue = resources.broker.topology.queue(for: stage)
         let deliveries = resources.broker.consume(queue, prefetch: UInt16(clamping: concurrency))
         logger.info("consuming \(queue), \(concurrency) at once")
-        await withGracefulShutdownHandler {
+        let work = Task {
+            // As many readers as tasks at once: what the broker sends again over a new channel, while they are busy with
+            // what came over the old one, is not claimed before one of them is free.
             await withDiscardingTaskGroup { group in
-                for await delivery in deliveries {
-                    group.addTask { await process(delivery) }
+                for _ in 0..<concurrency {
+                    group.addTask { for await delivery in deliveries { await process(delivery) } }
                 }
             }
+        }
+        await withGracefulShutdownHandler {
+            await withTaskCancellationHandler {
+                await work.value
+            } onCancel: {
+                work.cancel()
+            }
         } onGracefulShutdown: {
-            Task { await deliveries.stop() }
+            Task {
+                await deliveries.stop()
+                try? await Task.sleep(for: Self.shutdownPatience)
+                work.cancel()
+            }
         }
     }
 
@@ -69,8 +85,8 @@ public struct Worker<H: Handler>: Service {
         }
         do {
             switch try await resources.database.claim(
-                task: message.task, worker: resources.presence.name, lease: resources.settings.lease,
-                loaded: prefersLoaded ? resources.presence.loaded : nil)
+                task: message.task, anyOf: prefersLoaded ? stage : nil, worker: resources.presence.name,
+                lease: resources.settings.lease, loaded: resources.presence.loaded)
             {
             case .taken, .finished: break
             case .claimed(let claim): try await work(on: claim)
@@ -100,6 +116,7 @@ public struct Worker<H: Handler>: Service {
             if try await !resources.database.complete(claim, result: result, effects: completion.effects) {
                 throw LeaseLost()
             }
+            completion.afterCommit()
         } catch is LeaseLost {
             outcome = "lost"
             Counter(label: Instrument.leasesLost).increment()
@@ -110,6 +127,9 @@ public struct Worker<H: Handler>: Service {
         } catch let error as StoreError where error.isRetryable {
             resources.presence.ended(claim.task, done: false)
             throw error
+        } catch  where Task.isCancelled {
+            outcome = "given back"
+            try await Task { try await resources.database.giveBack(claim) }.value  // in a task that is not cancelled
         } catch {
             let pause = Duration.seconds(min(60, 2 << min(claim.attempt - 1, 5)))
             let again = try await resources.database.fail(claim, error: "\(error)", retryAfter: pause)

@@ -19,6 +19,7 @@ extension Database {
         Migration(version: 2, name: "fine-tuning", sql: PackageResources.v0002_fine_tuning_sql),
         Migration(version: 3, name: "training runs", sql: PackageResources.v0003_training_runs_sql),
         Migration(version: 4, name: "face embeddings", sql: PackageResources.v0004_face_embeddings_sql),
+        Migration(version: 5, name: "finished tasks", sql: PackageResources.v0005_finished_tasks_sql),
     ]
 
     /// Held while migrating; any number will do, as long as all processes use the same.

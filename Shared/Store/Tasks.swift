@@ -29,15 +29,17 @@ public enum ClaimOutcome: Sendable {
 extension Database {
     /// Claims a task for `worker`. One that used up its attempts is failed for good instead.
     ///
-    /// - Parameter loaded: object keys of the weights that the worker has at hand. Given, `task` stands only for one task
-    ///   of its stage: see ``Transaction/bestTask(insteadOf:worker:loaded:)``.
+    /// - Parameters:
+    ///   - stage: given, `task` stands only for one task of this stage: see
+    ///     ``Transaction/bestTask(of:worker:loaded:)``
+    ///   - loaded: object keys of the weights that the worker has at hand
     public func claim(
-        task asked: UUID, worker: String, lease: Duration, loaded: [String]? = nil
+        task asked: UUID, anyOf stage: Stage? = nil, worker: String, lease: Duration, loaded: [String] = []
     ) async throws -> ClaimOutcome {
         try await transaction { transaction in
             var task = asked
-            if let loaded {
-                task = try await transaction.bestTask(insteadOf: asked, worker: worker, loaded: loaded) ?? asked
+            if let stage {
+                task = try await transaction.bestTask(of: stage, worker: worker, loaded: loaded) ?? asked
             }
             let claimed = try await transaction.query(
                 """
@@ -141,46 +143,6 @@ extension Database {
         }
     }
 
-    /// Puts tasks whose worker went silent back in their queues, or fails those with no attempts left.
-    ///
-    /// - Returns: how many there were
-    public func requeueExpired(limit: Int = 100) async throws -> Int {
-        try await transaction { transaction in
-            let rows = try await transaction.query(
-                """
-                SELECT id, job_id, stage, worker, attempt, max_attempts FROM tasks
-                WHERE state = 'running' AND lease_until < now() ORDER BY id LIMIT $1 FOR NO KEY UPDATE SKIP LOCKED
-                """, limit)
-            for row in rows {
-                let (task, job): (UUID, UUID) = (try row.get("id"), try row.get("job_id"))
-                let error = "worker \(try row.getOptional("worker", as: String.self) ?? "?") went silent"
-                if try row.get("attempt", as: Int.self) >= row.get("max_attempts") {
-                    try await transaction.giveUp(task, job: job, attempts: try row.get("attempt"), last: error)
-                } else {
-                    try await transaction.requeue(task, error: error)
-                    try await transaction.enqueue(TaskMessage(task: task, job: job, stage: try row.get(raw: "stage")))
-                }
-            }
-            return rows.count
-        }
-    }
-
-    /// Sends the messages of queued tasks again, for a broker that lost its data. Duplicates do no harm.
-    public func resendQueued(olderThan age: Duration) async throws -> Int {
-        try await transaction { transaction in
-            let rows = try await transaction.query(
-                """
-                SELECT id, job_id, stage FROM tasks
-                WHERE state = 'queued' AND queued_at < now() - $1::float8 * interval '1 second'
-                """, age / .seconds(1))
-            for row in rows {
-                try await transaction.enqueue(
-                    TaskMessage(task: try row.get("id"), job: try row.get("job_id"), stage: try row.get(raw: "stage")))
-            }
-            return rows.count
-        }
-    }
-
     /// A finished task's `result` column.
     public func taskResult(_ task: UUID) async throws -> TaskResult? {
         let rows = try await query("SELECT result FROM tasks WHERE id = $1 AND result IS NOT NULL", task)
@@ -194,13 +156,14 @@ extension Transaction {
     /// nobody waits forever.
     ///
     /// Every message then stands for some task of its stage. There are as many messages as queued tasks, and each takes
-    /// one task out, so that none is left over, whichever order they are done in.
-    func bestTask(insteadOf task: UUID, worker: String, loaded: [String]) async throws -> UUID? {
+    /// one task out, so that none is left over, whichever order they are done in, and whichever are removed with their
+    /// person: the stage is the message's, whose own task may be gone.
+    func bestTask(of stage: Stage, worker: String, loaded: [String]) async throws -> UUID? {
         try await query(
             """
             WITH oldest AS (
                 SELECT id FROM tasks
-                WHERE stage = (SELECT stage FROM tasks WHERE id = $1) AND state = 'queued' AND queued_at <= now()
+                WHERE stage = $1 AND state = 'queued' AND queued_at <= now()
                 ORDER BY queued_at, position LIMIT 256),
             elsewhere AS (
                 SELECT unnest(loaded) AS key FROM workers
@@ -213,7 +176,7 @@ extension Transaction {
                           WHEN w.result->>'object_key' IN (SELECT key FROM elsewhere) THEN 2 ELSE 1 END,
                      t.queued_at, t.position
             LIMIT 1 FOR NO KEY UPDATE OF t SKIP LOCKED
-            """, task, worker, loaded
+            """, stage.rawValue, worker, loaded
         ).first?.get("id")
     }
 

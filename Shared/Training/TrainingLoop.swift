@@ -69,7 +69,8 @@ public struct TrainingLoop: Sendable {
     ///
     /// - Parameter report: told every log line; throwing stops the run, whose state stays
     /// - Returns: the trained tensors (their running averages where kept)
-    /// - Throws: `CheckpointError` for a state that is damaged or of another run, or that cannot be written
+    /// - Throws: `CheckpointError` for a state that is damaged or of another run, or that cannot be written;
+    ///   `CancellationError` when the task is cancelled, once the state is saved
     public func run(
         _ objective: some TrainingObjective, report: (TrainingProgress) throws -> Void = { _ in }
     ) throws -> [String: Tensor] {
@@ -80,6 +81,10 @@ public struct TrainingLoop: Sendable {
         var (sum, since, start) = (0.0, 0, clock.now)
         let accumulation = max(optimizer.gradientAccumulationSteps, 1)
         while adam.updates < steps {
+            if Task.isCancelled {
+                try save(adam, log)
+                throw CancellationError()
+            }
             let first = adam.updates * accumulation
             let parts = try Self.concurrently(accumulation) { part in
                 let loss = try objective.loss(batch: first + part)

@@ -37,6 +37,12 @@ import gateway
         Refusal("1,001 characters", names: "1001", remedy: "shorten") {
             $0.negativePrompt = String(repeating: "é", count: 1_001)
         },
+        Refusal("one character of 2,000 code points", names: "2000 characters, the limit is 1000", remedy: "shorten") {
+            $0.prompts = ["e" + String(repeating: "\u{301}", count: 1_999)]
+        },
+        Refusal("NUL in a block's name", names: "ip_adapter_scales", remedy: "block_0") {
+            $0.ipAdapterScales = .blocks(["up": .blocks(["a\0": .number(1)])])
+        },
         Refusal("NUL in a prompt", names: "prompts[0]", remedy: "remove") { $0.prompts = ["a\0b"] },
         Refusal("too many prompts", names: "101 prompts", remedy: "split") {
             $0.prompts = (0...100).map { "prompt \($0)" }

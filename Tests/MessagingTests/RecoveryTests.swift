@@ -21,6 +21,23 @@ import Testing
         }
     }
 
+    @Test func overANewChannelNothingIsSentToThoseWhoAreBusy() async throws {
+        try await withBroker("busy") { connection in
+            try await connection.publish(["long"])
+            let deliveries = connection.broker.consume(connection.queue, prefetch: 1)
+            let long = try await deliveries.one()
+            try await connection.publish(["next"])
+            try await connection.management.closeConnection(named: connection.name)
+            // Both are ready for others, and stay so for as long as nobody here waits.
+            try await connection.expectReady(2)
+            try await Task.sleep(for: .seconds(2))
+            let status = try await connection.broker.status(of: connection.queue)
+            #expect(status.messages == 2 && status.consumers == 0)
+            #expect(await long.ack() == .stale)
+            #expect(try await deliveries.one().text == "long")
+        }
+    }
+
     @Test func aDeletedQueueIsDeclaredAndConsumedAgain() async throws {
         try await withBroker("deleted") { connection in
             let deliveries = connection.broker.consume(connection.queue, prefetch: 1)

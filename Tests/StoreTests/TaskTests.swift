@@ -149,6 +149,39 @@ import Testing
         }
     }
 
+    @Test func aTaskThatIsGivenBackIsQueuedAndHasAsManyAttemptsAsBefore() async throws {
+        try await withDatabase { database in
+            let job = try await database.acceptJob(pictures: 1)
+            _ = try await database.drainOutbox()
+            for attempt in 1...7 {
+                let claim = try await database.claimed(job.encode)
+                #expect(claim.attempt == attempt && claim.maxAttempts == 4 + attempt)
+                try await database.giveBack(claim)
+                #expect(try await database.drainOutbox() == [job.encode])
+                // It is not held any more.
+                try await database.giveBack(claim)
+                #expect(try await database.complete(claim) == false)
+                #expect(try await database.drainOutbox().isEmpty)
+            }
+        }
+    }
+
+    @Test func messagesThatTheBrokerLostAreSentAgain() async throws {
+        try await withDatabase { database in
+            let job = try await database.acceptJob(pictures: 2)
+            // Not sent yet is not lost.
+            #expect(try await database.stagesWaiting(longerThan: .zero).isEmpty)
+            _ = try await database.drainOutbox()
+            #expect(try await database.stagesWaiting(longerThan: .zero) == [.encode])
+            #expect(try await database.stagesWaiting(longerThan: .seconds(60)).isEmpty)
+            #expect(try await database.resendQueued(.denoise, olderThan: .zero) == 0)
+            #expect(try await database.resendQueued(.encode, olderThan: .zero) == 1)
+            #expect(try await database.drainOutbox() == [job.encode])
+            _ = try await database.claimed(job.encode)
+            #expect(try await database.stagesWaiting(longerThan: .zero).isEmpty)
+        }
+    }
+
     @Test func cancellingStopsWhatRunsAndWhatWaits() async throws {
         try await withDatabase { database in
             let job = try await database.acceptJob(pictures: 2)

@@ -14,7 +14,7 @@ import Testing
             // Messages come in the order of the queue, whoever takes them.
             func next(_ worker: String, _ loaded: [String]) async throws -> UUID? {
                 let outcome = try await database.claim(
-                    task: ann[0], worker: worker, lease: .seconds(60), loaded: loaded)
+                    task: ann[0], anyOf: .denoise, worker: worker, lease: .seconds(60), loaded: loaded)
                 guard case .claimed(let claim) = outcome else { return nil }
                 return claim.task
             }
@@ -36,7 +36,7 @@ import Testing
             _ = try await database.complete(database.claimed(plain.encode))
             try await database.isAlive("denoiser-a", loaded: ["ann"])
             let claims = try await (0..<3).asyncMap { _ in
-                try await database.claim(task: ann[0], worker: "denoiser-c", lease: .seconds(60), loaded: [])
+                try await database.claim(task: ann[0], anyOf: .denoise, worker: "denoiser-c", lease: .seconds(60))
             }
             let order = claims.compactMap { outcome in
                 if case .claimed(let claim) = outcome { claim.task } else { nil }
@@ -53,13 +53,26 @@ import Testing
                     group.addTask {
                         // Both a message that comes twice and a task that is being claimed elsewhere.
                         let outcome = try await database.claim(
-                            task: task, worker: "w\(i % 4)", lease: .seconds(60), loaded: i % 2 == 0 ? ["ann"] : [])
+                            task: task, anyOf: .denoise, worker: "w\(i % 4)", lease: .seconds(60),
+                            loaded: i % 2 == 0 ? ["ann"] : [])
                         if case .claimed(let claim) = outcome { return claim.task } else { return nil }
                     }
                 }
                 return try await group.reduce(into: []) { $0.append($1) }.compactMap { $0 }
             }
             #expect(Set(claimed) == Set(tasks) && claimed.count == tasks.count)
+        }
+    }
+
+    @Test func aMessageWhoseOwnTaskIsGoneStandsForAnotherOfItsStage() async throws {
+        try await withDatabase { database in
+            let tasks = try await database.acceptFineTuned(weights: "ann", pictures: 1)
+            let outcome = try await database.claim(task: UUID(), anyOf: .denoise, worker: "w", lease: .seconds(60))
+            guard case .claimed(let claim) = outcome else {
+                Issue.record("nothing was claimed")
+                return
+            }
+            #expect(claim.task == tasks[0])
         }
     }
 
@@ -70,7 +83,7 @@ import Testing
             #expect(try await database.fail(claim, error: "no", retryAfter: .seconds(60)))
             let other = try await database.acceptFineTuned(weights: "bob", pictures: 1)
             let outcome = try await database.claim(
-                task: other[0], worker: "w", lease: .seconds(60), loaded: ["ann"])
+                task: other[0], anyOf: .denoise, worker: "w", lease: .seconds(60), loaded: ["ann"])
             guard case .claimed(let second) = outcome else {
                 Issue.record("nothing was claimed")
                 return

@@ -52,6 +52,36 @@ import Training
         #expect(log.map(\.step) == Array(stride(from: 3, through: 60, by: 3)))
     }
 
+    @Test func aCancelledRunKeepsWhatItHasDone() async throws {
+        let (calm, cancelled) = (try folder(), try folder())
+        defer { for url in [calm, cancelled] { try? FileManager.default.removeItem(at: url) } }
+        let whole = try loop(calm).run(Regression())
+        var rare = loop(cancelled)
+        rare.checkpointingSteps = 1000
+        let begun = rare
+        let task = Task {
+            try begun.run(Regression()) { if $0.step == 12 { withUnsafeCurrentTask { $0?.cancel() } } }
+        }
+        await #expect(throws: CancellationError.self) { _ = try await task.value }
+        #expect(try begun.history().map(\.step) == [3, 6, 9, 12])
+        #expect(try loop(cancelled).run(Regression())["weight"]?.scalars == whole["weight"]?.scalars)
+    }
+
+    @Test func oneHolderAtATimeHasAFolder() async throws {
+        let home = try folder()
+        defer { try? FileManager.default.removeItem(at: home) }
+        var first: FolderLock? = try FolderLock.hold(home)
+        #expect(throws: CheckpointError.self) { try FolderLock.hold(home) }
+        let waiting = Task { try await FolderLock.wait(for: home) }
+        // The folder goes with its first holder; who waits has a lock on a new one.
+        try FileManager.default.removeItem(at: home)
+        withExtendedLifetime(first) {}
+        first = nil
+        let second = try await waiting.value
+        #expect(throws: CheckpointError.self) { try FolderLock.hold(home) }
+        withExtendedLifetime(second) {}
+    }
+
     @Test(arguments: [1, 20, 41]) func aStoppedRunEndsWithTheSameWeightsAndLog(stop: Int) throws {
         let (calm, stopped) = (try folder(), try folder())
         defer { for url in [calm, stopped] { try? FileManager.default.removeItem(at: url) } }
