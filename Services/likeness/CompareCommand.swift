@@ -20,6 +20,9 @@ struct CompareCommand: ParsableCommand {
     @Option(help: "Data set in LFW's layout; the rendered one of the folder of work if not given.")
     var people: String?
 
+    @Option(help: "Seed of the split by person: that of training. What the model's folder says unless given, else 1.")
+    var splitSeed: UInt64?
+
     @Option(help: "Which people: testing, or validation to make choices on.")
     var split = Split.testing
 
@@ -64,8 +67,11 @@ struct CompareCommand: ParsableCommand {
 
     func run() throws {
         let url = URL(fileURLWithPath: work)
-        let curriculum = Curriculum(
-            CurriculumSettings(), work: url, people: people.map { URL(fileURLWithPath: $0) })
+        var training = CurriculumSettings()
+        let place = people.map { URL(fileURLWithPath: $0) }
+        let folder = model.map { URL(fileURLWithPath: $0) } ?? Curriculum(training, work: url, people: place).modelURL
+        training.seed = try splitSeed ?? CurriculumSettings(trained: folder)?.seed ?? training.seed
+        let curriculum = Curriculum(training, work: url, people: place)
         let sets = try curriculum.split()
         var settings = StudySettings()
         (settings.people, settings.picturesPerPerson, settings.steps) = (count, pictures, steps)
@@ -73,8 +79,7 @@ struct CompareCommand: ParsableCommand {
         settings.fineTunedPeople = fineTuned
         settings.without = without.split(separator: ",").map(String.init)
         let study = try Study(
-            model: model.map { URL(fileURLWithPath: $0) } ?? curriculum.modelURL,
-            people: split == .validation ? sets.validation : sets.testing, settings,
+            model: folder, people: split == .validation ? sets.validation : sets.testing, settings,
             work: url.appendingPathComponent("compare-\(split.rawValue)"))
 
         var shown: [StudyMethod: [RGBImage]] = [:]
@@ -90,7 +95,7 @@ struct CompareCommand: ParsableCommand {
         ).render().pngData()
         let report = try ComparisonReport(
             outcome, contactSheet: sheet, curves: try curriculum.lossCurves(),
-            command: CommandLine.arguments.joined(separator: " "))
+            command: CommandLine.arguments.joined(separator: " "), isMiniature: people == nil)
         let home = URL(fileURLWithPath: out)
         try FileManager.default.createDirectory(at: home, withIntermediateDirectories: true)
         for (name, data) in [

@@ -42,6 +42,13 @@ public struct LearnedWord: Sendable {
     }
 }
 
+extension LearnedWord {
+    /// Whether a text names a word, as the text tower will find it: whatever the case, and only as a whole word.
+    public static func isNamed(_ name: String, in text: String) -> Bool {
+        LearnedWordFinder(names: [(Array(name.lowercased()), 0)]).parts(of: text).contains(.word(0))
+    }
+}
+
 /// A text cut at the learned words in it.
 struct LearnedWordFinder {
     enum Part: Equatable {
@@ -53,8 +60,11 @@ struct LearnedWordFinder {
     private let names: [(name: [Character], word: Int)]
 
     init(_ words: [LearnedWord]) {
-        names = words.enumerated().flatMap { i, word in word.names.map { (Array($0.lowercased()), i) } }
-            .sorted { $0.0.count > $1.0.count }
+        self.init(names: words.enumerated().flatMap { i, word in word.names.map { (Array($0.lowercased()), i) } })
+    }
+
+    fileprivate init(names: [(name: [Character], word: Int)]) {
+        self.names = names.sorted { $0.name.count > $1.name.count }
     }
 
     /// Whatever the case, and only as whole words: `mine` is not in `mines`.

@@ -27,7 +27,7 @@ public struct PromptWeights: Sendable, Equatable {
             var i = 0
             while i < characters.count {
                 switch characters[i] {
-                case "\\": i += 1
+                case "\\" where i + 1 < characters.count && "()".contains(characters[i + 1]): i += 1
                 case "(": open.append(i)
                 case ")":
                     guard let start = open.popLast() else { break }

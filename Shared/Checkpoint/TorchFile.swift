@@ -185,18 +185,24 @@ public struct TorchFile: TensorSource {
             guard !overflows, count == 0 || last < view.storage.count, count <= view.storage.count else {
                 throw reader.damaged("\(name) of shape \(view.shape) does not fit its storage")
             }
+            if count == 0 {
+                return StoredTensor(
+                    file: file, dtype: view.storage.dtype, shape: view.shape,
+                    range: bytes.lowerBound..<bytes.lowerBound,
+                    strides: nil)
+            }
             var dense = 1
             var isDense = true
             for (extent, stride) in zip(view.shape, view.strides).reversed() where extent != 1 {
                 isDense = isDense && stride == dense
-                dense *= max(extent, 1)
+                dense *= extent
             }
             let begin = bytes.lowerBound + view.offset * size
-            let end = count == 0 ? begin : isDense ? begin + count * size : bytes.lowerBound + (last + 1) * size
+            let end = isDense ? begin + count * size : bytes.lowerBound + (last + 1) * size
             guard begin <= bytes.upperBound else { throw reader.damaged("\(name) does not fit its storage") }
             return StoredTensor(
                 file: file, dtype: view.storage.dtype, shape: view.shape, range: begin..<end,
-                strides: isDense || count == 0 ? nil : view.strides)
+                strides: isDense ? nil : view.strides)
         }
     }
 

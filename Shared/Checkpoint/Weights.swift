@@ -93,6 +93,16 @@ public struct Weights: Sendable {
         return shape
     }
 
+    /// The shape of the tensor `name` here, which has to have so many axes and none of 0: for sizes that a model takes from
+    /// its file.
+    public func shape(_ name: String, axes: Int) throws -> [Int] {
+        let shape = try shape(name)
+        guard shape.count == axes, shape.allSatisfy({ $0 > 0 }) else {
+            throw CheckpointError("\(source): \(key(name)) has shape \(shape), not \(axes) axes of numbers")
+        }
+        return shape
+    }
+
     /// The first of several spellings that is there; the last if none is (for its error message).
     public func any(of names: String..., holding tensor: String = "weight") -> Weights {
         for name in names where (self / name).has(tensor) { return self / name }

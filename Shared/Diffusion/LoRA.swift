@@ -60,7 +60,7 @@ public struct LoRA: Sendable {
         let settings = try PeftSettings(file, of: part)
         var changes: [String: Change] = [:]
         for (written, pair) in pairs {
-            guard let module = modules[written.replacing(".", with: "_")] else {
+            guard let module = Self.spellings(written, of: part).lazy.compactMap({ modules[$0] }).first else {
                 throw CheckpointError(
                     "\(file): \(pair.down ?? pair.up ?? written) changes \(written), which this model does not have; is the "
                         + "LoRA for Stable Diffusion 1.5?")
@@ -68,6 +68,13 @@ public struct LoRA: Sendable {
             changes[module] = try pair.change(of: module, in: file, model, settings)
         }
         self.changes = changes
+    }
+
+    /// How the model may spell a module that a file names. transformers 5 saves text towers without `text_model` in front.
+    private static func spellings(_ written: String, of part: Part) -> [String] {
+        let plain = written.replacing(".", with: "_")
+        guard part == .textEncoder else { return [plain] }
+        return [plain, "text_model_" + plain, String(plain.trimmingPrefix("text_model_"))]
     }
 
     /// `base` with `loras` applied at their weights, computed as tensors are asked for; others pass through as they are.

@@ -112,7 +112,7 @@ struct FaceResidual: Sendable {
             branches.append(try (0..<count).map { try FaceConvolution(w / name / $0, isPadded: true) })
         }
         let inputs = branches.reduce(0) { $0 + $1[$1.count - 1].outputs }
-        out = try Conv2d(w / "conv2d", inputs, (w / "conv2d").shape("bias")[0], kernel: 1)
+        out = try Conv2d(w / "conv2d", inputs, (w / "conv2d").shape("bias", axes: 1)[0], kernel: 1)
         (self.branches, self.scale, self.isLast) = (branches, scale, isLast)
     }
 

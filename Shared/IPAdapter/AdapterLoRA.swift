@@ -27,7 +27,7 @@ public struct AdapterLoRA: TensorSource {
         let attentions = Self.attentions(of: unet)
         self.adapter = adapter
         keys = try Dictionary(
-            uniqueKeysWithValues: parts.map { key in
+            parts.map { key in
                 guard key.hasPrefix(Self.prefix) else { return (key, key) }
                 let segments = key.dropFirst(Self.prefix.count).split(separator: ".", maxSplits: 1)
                 guard segments.count == 2, let number = Int(segments[0]), attentions.indices.contains(number) else {
@@ -36,7 +36,7 @@ public struct AdapterLoRA: TensorSource {
                             + "the adapter for Stable Diffusion 1.5?")
                 }
                 return ("unet.\(attentions[number]).processor.\(segments[1])", key)
-            })
+            }, uniquingKeysWith: { throw CheckpointError("\(adapter): \($0) and \($1) are of the same attention") })
     }
 
     private static let prefix = "ip_adapter."

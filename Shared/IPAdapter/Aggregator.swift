@@ -19,7 +19,7 @@ public struct PhotoSelfAttention: Sendable {
 
     /// Takes `attn` and `norm`; D is read from them.
     public init(_ w: Weights, heads: Int) throws {
-        try self.init(w, width: try (w / "norm").shape("weight")[0], heads: heads)
+        try self.init(w, width: try (w / "norm").shape("weight", axes: 1)[0], heads: heads)
     }
 
     /// Of a given width.

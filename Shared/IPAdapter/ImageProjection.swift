@@ -73,10 +73,10 @@ public struct ImageProjection: Sendable {
         } else if let perceptron = try Self.perceptron(w) {
             self = perceptron
         } else {
-            let width = try (w / "norm").shape("weight")[0]
+            let width = try (w / "norm").shape("weight", axes: 1)[0]
             let linear = w.any(of: "image_embeds", "proj")
-            let shape = try linear.shape("weight")
-            guard shape.count == 2, shape[0] % width == 0 else {
+            let shape = try linear.shape("weight", axes: 2)
+            guard shape[0] % width == 0 else {
                 throw CheckpointError("\(linear.path): shape \(shape) is not a whole number of tokens of \(width)")
             }
             try self.init(linear, norm: w / "norm", inputs: shape[1], tokens: shape[0] / width, width: width)
@@ -90,11 +90,11 @@ public struct ImageProjection: Sendable {
         let (first, second) =
             isDiffusers ? (w / "ff" / "net" / 0 / "proj", w / "ff" / "net" / 2) : (w / "proj" / 0, w / "proj" / 2)
         guard first.has("weight") else { return nil }
-        let (inner, outer) = (try first.shape("weight"), try second.shape("weight"))
+        let (inner, outer) = (try first.shape("weight", axes: 2), try second.shape("weight", axes: 2))
         // h94 has full-face's norm in the row of layers, FaceID's beside it; diffusers has both beside it.
         let norm = isDiffusers || !(w / "proj" / 3).has("weight") ? w / "norm" : w / "proj" / 3
-        let width = try norm.shape("weight")[0]
-        guard inner.count == 2, outer.count == 2, width > 0, outer[0] % width == 0 else {
+        let width = try norm.shape("weight", axes: 1)[0]
+        guard outer[0] % width == 0 else {
             throw CheckpointError(
                 "\(first.path): shapes \(inner) and \(outer) are not of linear layers that end in whole tokens of \(width)"
             )

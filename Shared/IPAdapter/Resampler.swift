@@ -20,7 +20,7 @@ struct Resampler: Sendable {
         init(_ w: Weights, _ width: Int) throws {
             let isDiffusers = (w / "ln0").has("weight")
             let attn = isDiffusers ? w / "attn" : w / 0
-            let inner = try (attn / "to_q").shape("weight")[0]
+            let inner = try (attn / "to_q").shape("weight", axes: 2)[0]
             guard inner % Self.headWidth == 0 else {
                 throw CheckpointError("\(attn.path).to_q: \(inner) is no whole number of heads of \(Self.headWidth)")
             }
@@ -41,7 +41,7 @@ struct Resampler: Sendable {
             let ff = isDiffusers ? w / "ff" : w / 1
             ffNorm = try LayerNorm(ff / 0, width)
             let (first, second) = isDiffusers ? (ff / 1 / "net" / 0 / "proj", ff / 1 / "net" / 2) : (ff / 1, ff / 3)
-            let hidden = try first.shape("weight")[0]
+            let hidden = try first.shape("weight", axes: 2)[0]
             ffIn = try Linear(first, width, hidden, bias: false)
             ffOut = try Linear(second, hidden, width, bias: false)
         }
@@ -62,12 +62,10 @@ struct Resampler: Sendable {
     let tokens, inputs, width: Int
 
     init(_ w: Weights) throws {
-        let shape = try w.shape("latents")
-        guard shape.count == 3 else {
-            throw CheckpointError("\(w.path).latents has shape \(shape), not [1, tokens, D]")
-        }
+        let shape = try w.shape("latents", axes: 3)  // [1, tokens, D]
         (tokens, inputs, width) = (
-            shape[1], try (w / "proj_in").shape("weight")[1], try (w / "proj_out").shape("weight")[0]
+            shape[1], try (w / "proj_in").shape("weight", axes: 2)[1],
+            try (w / "proj_out").shape("weight", axes: 2)[0]
         )
         latents = try w.tensor("latents", 1, shape[1], shape[2])
         projIn = try Linear(w / "proj_in", inputs, shape[2])

@@ -69,17 +69,16 @@ public final class AddOns: Sendable {
     }
 
     /// The words of textual inversion that a prompt may name, with their files' hashes: files of `embeddings/` whose name,
-    /// or whose word, is somewhere in the text.
+    /// or whose word, is a word of the text.
     public func words(in text: String, width: Int) throws -> [(word: LearnedWord, hash: String)] {
-        let text = text.lowercased()
-        return try files(.embeddings).sorted { $0.key < $1.key }.compactMap { name, file in
+        try files(.embeddings).sorted { $0.key < $1.key }.compactMap { name, file in
             let source: any TensorSource
             do { source = try CheckpointFile.open(file) } catch {
                 // A damaged file matters to those who name it.
-                if text.contains(name.lowercased()) { throw error }
+                if LearnedWord.isNamed(name, in: text) { throw error }
                 return nil
             }
-            guard ([name] + source.names).contains(where: { text.contains($0.lowercased()) }) else { return nil }
+            guard ([name] + source.names).contains(where: { LearnedWord.isNamed($0, in: text) }) else { return nil }
             return (try LearnedWord(source, name: name, width: width), try hash(of: file))
         }
     }

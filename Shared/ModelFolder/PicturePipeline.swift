@@ -118,8 +118,8 @@ public struct PicturePipeline: Sendable {
     ) throws -> Tensor {
         let scheduler = try makeScheduler(sampling.scheduler, config: schedule, steps: sampling.steps)
 
-        // Without guidance the unconditional row has no effect (ε = ε(cond)) and is not computed.
-        let rows = sampling.guidanceScale == 1 ? 1 : 2
+        // At most 1 means no guidance, as in diffusers: the unconditional row is not computed.
+        let rows = sampling.guidanceScale > 1 ? 2 : 1
         let states = Tensor.stacked([inputs.negativePrompt, inputs.prompt].map { $0.reshaped([1] + $0.shape) })
         guard states.shape[2] == unet.config.crossAttentionDim else {
             throw CheckpointError(
@@ -137,8 +137,8 @@ public struct PicturePipeline: Sendable {
 
         let f = vae.config.downscale
         let (height, width) = (
-            sampling.height.map { $0 / f } ?? unet.config.sampleSize,
-            sampling.width.map { $0 / f } ?? unet.config.sampleSize
+            start?.shape[1] ?? sampling.height.map { $0 / f } ?? unet.config.sampleSize,
+            start?.shape[2] ?? sampling.width.map { $0 / f } ?? unet.config.sampleSize
         )
         // Stream 0 of the seed is the starting noise, stream i + 1 what the scheduler adds at call i, and two far away are
         // the autoencoder's samples of a given picture.

@@ -80,7 +80,7 @@ public struct PipelineFolder: Sendable {
         let file = url.appendingPathComponent("text_encoder/text_projection.safetensors")
         guard FileManager.default.fileExists(atPath: file.path) else { return nil }
         let weights = Weights(try SafetensorsFile(file)) / "text_projection"
-        let shape = try weights.shape("weight")
+        let shape = try weights.shape("weight", axes: 2)
         return try Linear(weights, shape[1], shape[0], bias: false)
     }
 

@@ -204,11 +204,7 @@ public struct Study {
         let negative = model.states("")
         return try (0..<settings.picturesPerPerson).map { i in
             let caption = subject.captions[i % subject.captions.count]
-            let prompt =
-                method.isFineTuned
-                ? caption.replacing(
-                    settings.dreamBooth.classNoun, with: settings.dreamBooth.subject, maxReplacements: 1)
-                : caption
+            let prompt = method.isFineTuned ? settings.dreamBooth.prompt(for: caption) : caption
             let seed = settings.seed &* 1000 &+ UInt64(person * 100 + i)
             // Of the bound, the photo whose caption is drawn.
             let shown =
@@ -221,7 +217,7 @@ public struct Study {
                     steps: settings.steps, guidanceScale: settings.guidanceScale,
                     ipAdapterScale: settings.ipAdapterScale), seed: seed,
                 .init(
-                    prompt: model.states(prompt), negativePrompt: negative, tokens: shown,
+                    prompt: model.states(prompt), negativePrompt: negative, empty: negative, tokens: shown,
                     aggregation: method == .unseenPhoto ? .single : method.aggregation))
             let seconds = (ContinuousClock.now - start) / .seconds(1)
             return scored(image, caption: caption, seed: seed, seconds: seconds)

@@ -99,7 +99,8 @@ public struct Interval: Codable, Sendable {
     public var excludesZero: Bool { low > 0 || high < 0 }
 }
 
-/// Percentile bootstrap (Efron 1979) over people, not pictures: a person's pictures resemble each other.
+/// Percentile bootstrap (Efron 1979) over people, not pictures: a person's pictures resemble each other. The percentiles
+/// are moved by the bootstrap's estimate of the score's bias: FID of resampled, hence fewer different people is larger.
 struct Bootstrap {
     let people: [Int]
     let resamples: Int
@@ -119,8 +120,9 @@ struct Bootstrap {
                 })
         }.sorted()
         let last = again.count - 1
+        let bias = again.reduce(0, +) / Double(max(again.count, 1)) - value
         return Interval(
-            value: value, low: again[Int((0.025 * Double(last)).rounded())],
-            high: again[Int((0.975 * Double(last)).rounded())])
+            value: value, low: again[Int((0.025 * Double(last)).rounded())] - bias,
+            high: again[Int((0.975 * Double(last)).rounded())] - bias)
     }
 }

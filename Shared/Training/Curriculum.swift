@@ -9,6 +9,18 @@ internal import NeuralNetwork
 internal import RenderedPeople
 internal import TensorEngine
 
+extension TrainingStage {
+    /// The stages whose weights it computes with.
+    fileprivate var base: [TrainingStage] {
+        switch self {
+        case .vae, .clip, .inception, .identity: []
+        case .unet: [.vae, .clip]
+        case .ipAdapter: [.vae, .clip, .unet]
+        case .selfAttention: [.vae, .clip, .unet, .ipAdapter]
+        }
+    }
+}
+
 /// Trains the miniature family stage by stage in a folder of work:
 ///
 ///     data/pretraining, data/people    rendered data sets
@@ -128,16 +140,20 @@ public struct Curriculum: Sendable {
             folder: stateURL, fingerprint: fingerprint(stage))
     }
 
-    /// What a stage's result depends on besides the stages before it: other stages' settings may change without it.
+    /// What a stage's result depends on, the weights of earlier stages included: other stages' settings may change without
+    /// it.
     private func fingerprint(_ stage: TrainingStage) -> String {
         let data =
             stage == .selfAttention
-            ? "\(settings.people) people of \(settings.photos) photos in \(peopleFolder.lastPathComponent), "
+            ? "\(settings.people) people of \(settings.photos) photos in \(peopleFolder.path), "
                 + "readout \(settings.readout)"
             : "\(settings.pretrainingPeople) people of \(settings.pretrainingPhotos) photos"
         let rate = settings.learningRate[stage.rawValue] ?? 0
+        let base = stage.base.map { earlier in
+            "\(earlier.rawValue) \((try? FileHash()([weightsURL(earlier)]).prefix(16)) ?? "not there")"
+        }
         return "\(stage.rawValue): \(settings.steps[stage.rawValue] ?? 0) updates of \(batch(stage)) at \(rate), seed "
-            + "\(settings.seed), \(data)"
+            + "\(settings.seed), \(data)" + (base.isEmpty ? "" : ", on " + base.joined(separator: ", "))
     }
 
     private func batch(_ stage: TrainingStage) -> Int { settings.batchSize[stage.rawValue] ?? 32 }

@@ -49,6 +49,14 @@ public struct CurriculumSettings: Codable, Sendable, Equatable {
     /// The published table's.
     public init() {}
 
+    /// Those that a model folder was trained with; nil where it does not say.
+    public init?(trained model: URL) throws {
+        guard let json = try? Data(contentsOf: model.appendingPathComponent("training/settings.json")) else {
+            return nil
+        }
+        try self.init(overriding: json)
+    }
+
     /// Those that differ from the defaults, as JSON.
     /// - Throws: `CheckpointError` naming a key that there is not, or what is wrong with its value
     public init(overriding json: Data) throws {

@@ -1,5 +1,7 @@
 internal import CLIP
+internal import Checkpoint
 internal import Diffusion
+import Foundation
 internal import IPAdapter
 internal import ModelFolder
 internal import TensorEngine
@@ -57,13 +59,13 @@ struct Denoising: Sendable {
     func callAsFunction(
         _ photos: [Int], _ texts: [String], _ random: inout BatchRandom, adapter: (any CrossAttentionAdapter)? = nil
     ) throws -> Tensor {
-        let (prediction, noise, _) = try predict(photos, texts, &random, adapter: adapter)
-        return DiffusionLoss.meanSquaredError(prediction, noise)
+        let (prediction, target, _) = try predict(photos, texts, &random, adapter: adapter)
+        return DiffusionLoss.meanSquaredError(prediction, target)
     }
 
     func predict(
         _ photos: [Int], _ texts: [String], _ random: inout BatchRandom, adapter: (any CrossAttentionAdapter)? = nil
-    ) throws -> (prediction: Tensor, noise: Tensor, timesteps: [Int]) {
+    ) throws -> (prediction: Tensor, target: Tensor, timesteps: [Int]) {
         let timesteps = photos.map { _ in random.integer(below: loss.alphasCumprod.count) }
         let shape = [2 * photos.count] + data.mean.shape.dropFirst()
         let normal = random.normal(shape)
@@ -72,7 +74,7 @@ struct Denoising: Sendable {
         let noisy = loss.noisy(latents, noise, timesteps: timesteps)
         let prediction = unet(
             noisy, timesteps: timesteps.map(Float.init), unet.conditioning(captions(texts), adapter: adapter))
-        return (prediction, noise, timesteps)
+        return (prediction, loss.target(latents, noise, timesteps: timesteps), timesteps)
     }
 }
 
@@ -80,9 +82,19 @@ extension Denoising {
     /// A folder's frozen parts and what they make of an album.
     ///
     /// - Parameter seen: the same photos at the side that the vision tower reads, where an image condition is trained
+    /// - Throws: `CheckpointError` for a UNet that reads more than a latent, what the folder throws
     init(_ folder: PipelineFolder, _ unet: UNet2DConditionModel, _ album: Album, seen: Album? = nil) throws {
+        let (channels, latent) = (unet.config.inChannels, try folder.vaeConfig().latentChannels)
+        guard channels == latent else {
+            throw CheckpointError(
+                "\(folder.url.path): its UNet reads \(channels) channels, of which only \(latent) are a latent's; inpainting "
+                    + "models cannot be trained, take the Stable Diffusion that it was made from")
+        }
+        let schedule = try folder.schedulerConfig()
         self.init(
-            unet: unet, loss: DiffusionLoss(alphasCumprod: try folder.schedulerConfig().alphasCumprod()),
+            unet: unet,
+            loss: DiffusionLoss(
+                alphasCumprod: try schedule.alphasCumprod(), predictsVelocity: try schedule.predictsVelocity()),
             captions: CaptionEncoder(try folder.text(), try folder.tokenizer()),
             data: try EncodedAlbum(album, folder, seen: seen))
     }
@@ -107,8 +119,8 @@ struct DenoisingObjective: TrainingObjective {
             guard let appearance = photo.appearance, random.chance(0.5) else { return photo.caption }
             return "\(photo.caption), \(appearance)"
         }
-        let (prediction, noise, timesteps) = try denoising.predict(photos, texts, &random)
-        return denoising.loss.weightedError(prediction, noise, timesteps: timesteps)
+        let (prediction, target, timesteps) = try denoising.predict(photos, texts, &random)
+        return denoising.loss.weightedError(prediction, target, timesteps: timesteps)
     }
 }
 

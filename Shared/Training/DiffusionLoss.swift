@@ -1,13 +1,30 @@
 import Diffusion
 public import TensorEngine
 
-/// The denoising objective (paper eq. 4; DDPM's simple loss, arXiv 2006.11239 eq. 14): ‖ε − ε_θ(x_t, t, c)‖².
+/// The denoising objective (paper eq. 4; DDPM's simple loss, arXiv 2006.11239 eq. 14): ‖ε − ε_θ(x_t, t, c)‖², or the same
+/// of the velocity for models that predict it.
 public struct DiffusionLoss: Sendable {
     /// ᾱ of every training step.
     public let alphasCumprod: [Float]
+    /// Whether the model predicts v rather than ε.
+    public let predictsVelocity: Bool
 
     /// With a schedule's ᾱ.
-    public init(alphasCumprod: [Float]) { self.alphasCumprod = alphasCumprod }
+    public init(alphasCumprod: [Float], predictsVelocity: Bool = false) {
+        (self.alphasCumprod, self.predictsVelocity) = (alphasCumprod, predictsVelocity)
+    }
+
+    /// What the model is to predict, row by row: ε, or v = √ᾱ_t · ε − √(1 − ᾱ_t) · x₀ (arXiv 2202.00512; diffusers'
+    /// `get_velocity`).
+    public func target(_ latents: Tensor, _ noise: Tensor, timesteps: [Int]) -> Tensor {
+        guard predictsVelocity else { return noise }
+        return .stacked(
+            timesteps.enumerated().map { row, t in
+                let a = Double(alphasCumprod[t])
+                return noise[row..<row + 1].blended(
+                    Float(a.squareRoot()), -Float((1 - a).squareRoot()), with: latents[row..<row + 1])
+            })
+    }
 
     /// x_t = √ᾱ_t · x₀ + √(1 − ᾱ_t) · ε, row by row; x₀ and ε [N, h, w, C].
     public func noisy(_ latents: Tensor, _ noise: Tensor, timesteps: [Int]) -> Tensor {

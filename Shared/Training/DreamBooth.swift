@@ -1,5 +1,6 @@
 internal import CLIP
 internal import Checkpoint
+internal import Crypto
 public import Diffusion
 public import Foundation
 public import ImageIO
@@ -49,6 +50,17 @@ public struct DreamBoothSettings: Codable, Sendable, Equatable {
 
     /// What the person is called in a prompt, "sks person".
     public var subject: String { "\(identifier) \(classNoun)" }
+    /// What the model is told of this caption's person: the identifier before the class noun, or the subject before a
+    /// caption without one. Services do the same with users' prompts.
+    public func prompt(for caption: String) -> String {
+        var words = caption.split(separator: " ", omittingEmptySubsequences: false).map(String.init)
+        let isNoun = { (word: String) in
+            word.lowercased().trimmingPrefix { !$0.isLetter }.prefix { $0.isLetter } == classNoun
+        }
+        guard let place = words.firstIndex(where: isNoun) else { return "a \(subject), \(caption)" }
+        words[place] = "\(identifier) \(words[place])"
+        return words.joined(separator: " ")
+    }
     /// The prompt of the person's photos.
     public var instancePrompt: String { "a \(subject)" }
     /// The prompt of the class pictures.
@@ -86,7 +98,7 @@ public struct DreamBooth: Sendable {
     }
 
     private func classPicturePipeline() throws -> (Int) throws -> RGBImage {
-        let pipeline = try PicturePipeline(folder)
+        let pipeline = try PicturePipeline(folder, adapted: false)
         let (text, tokenizer) = (try folder.text(), try folder.tokenizer())
         let states = text([tokenizer(settings.classPrompt).ids, tokenizer("").ids]).lastHiddenState
         return { i in
@@ -131,6 +143,9 @@ public struct DreamBooth: Sendable {
             parameters: lowRank?.parameters ?? whole.parameters, batchSize: settings.trainBatchSize,
             denoising: denoising, merged: merged, settings: settings,
             name: name)
+        var pixels = SHA256()
+        for picture in photos + classPictures { picture.pixels.withUnsafeBytes { pixels.update(bufferPointer: $0) } }
+        let shown = pixels.finalize().map { String(format: "%02x", $0) }.joined()
         var optimizer = OptimizerSettings(learningRate: settings.learningRate)
         optimizer.gradientAccumulationSteps = 2
         optimizer.lrWarmupSteps = min(10, settings.maxTrainSteps)
@@ -139,7 +154,8 @@ public struct DreamBooth: Sendable {
         var loop = TrainingLoop(
             name: name, optimizer: optimizer, steps: settings.maxTrainSteps, folder: state,
             fingerprint:
-                "dreambooth of \(try folder.pictureHash()) \(String(decoding: try encoder.encode(settings), as: UTF8.self))"
+                "dreambooth of \(try folder.pictureHash()) on \(shown) "
+                + String(decoding: try encoder.encode(settings), as: UTF8.self)
         )
         loop.checkpointingSteps = 50
         return try loop.run(objective, report: report)
@@ -168,11 +184,11 @@ struct DreamBoothObjective: TrainingObjective {
         let other =
             hasClass ? (0..<half).map { _ in data.instances + random.integer(below: total - data.instances) } : []
         let photos = own + other
-        let (prediction, noise, _) = try denoising.predict(
+        let (prediction, target, _) = try denoising.predict(
             photos, photos.map { data.album.photos[$0].caption }, &random)
-        guard hasClass else { return DiffusionLoss.meanSquaredError(prediction, noise) }
+        guard hasClass else { return DiffusionLoss.meanSquaredError(prediction, target) }
         return DiffusionLoss.priorPreservation(
-            prediction, noise, instances: half, priorLossWeight: settings.priorLossWeight
+            prediction, target, instances: half, priorLossWeight: settings.priorLossWeight
         ).total
     }
 }

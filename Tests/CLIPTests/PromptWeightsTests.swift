@@ -27,6 +27,9 @@ import Testing
 
     @Test func backslashesKeepBrackets() {
         #expect(pieces(#"a \(b:1.5\)"#) == ["a (b:1.5)|1.0"])
+        #expect(pieces(#"\\(a:1.2) \\(b:1.2)"#) == [#"\(a:1.2) \(b:1.2)|1.0"#])
+        #expect(pieces(#"(x \\(a:1.2) y:2)"#) == [#"x \(a|1.2"#, " y:2)|1.0"])
+        #expect(pieces(#"C:\a (b:2)\"#) == [#"C:\a |1.0"#, "b|2.0", #"\|1.0"#])
     }
 
     @Test func impossibleWeightsAreWords() {

@@ -1,5 +1,6 @@
 import Contracts
 import Testing
+import Training
 
 @Suite struct SubjectPromptTests {
     @Test(arguments: [
@@ -17,5 +18,7 @@ import Testing
     ])
     func theIdentifierStandsBeforeTheClassNoun(prompt: String, expected: String) {
         #expect(SubjectPrompt(prompt).text == expected)
+        // Comparisons, which know no queues, have the rule too.
+        if !prompt.contains("sks") { #expect(DreamBoothSettings().prompt(for: prompt) == expected) }
     }
 }

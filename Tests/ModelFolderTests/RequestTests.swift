@@ -157,6 +157,7 @@ import Testing
             try SafetensorsWriter.write(
                 ["emb_params": .zeros([2, 768])], to: embeddings.appendingPathComponent("big.pt"))
             error("big.pt", "32 columns") { _ = try model.latent(.ddim, prompt: "a big hat") }
+            #expect(try addOns.words(in: "a bigger hat", width: 32).isEmpty)
         }
         try withModel(channels: 9) { model in
             #expect { try model.latent(.ddim) } throws: { "\($0)".contains("mask_image") }

@@ -52,6 +52,22 @@ import Training
         #expect(log.map(\.step) == Array(stride(from: 3, through: 60, by: 3)))
     }
 
+    /// x_t and v together give x₀ back: x₀ = √ᾱ x_t − √(1 − ᾱ) v.
+    @Test func theVelocityIsDiffusers() {
+        let loss = DiffusionLoss(alphasCumprod: [0.9, 0.4], predictsVelocity: true)
+        let (x, noise) = (
+            Tensor(Philox(seed: 2).normal(8), shape: [2, 1, 1, 4]),
+            Tensor(Philox(seed: 3).normal(8), shape: [2, 1, 1, 4])
+        )
+        let noisy = loss.noisy(x, noise, timesteps: [1, 0])
+        let v = loss.target(x, noise, timesteps: [1, 0])
+        for (row, a) in [(0, Float(0.4)), (1, 0.9)] {
+            let again = noisy[row].blended(a.squareRoot(), -(1 - a).squareRoot(), with: v[row])
+            for (got, want) in zip(again.scalars, x[row].scalars) { #expect(abs(got - want) < 1e-5) }
+        }
+        #expect(DiffusionLoss(alphasCumprod: [0.9, 0.4]).target(x, noise, timesteps: [1, 0]).scalars == noise.scalars)
+    }
+
     @Test func aCancelledRunKeepsWhatItHasDone() async throws {
         let (calm, cancelled) = (try folder(), try folder())
         defer { for url in [calm, cancelled] { try? FileManager.default.removeItem(at: url) } }

@@ -170,4 +170,15 @@ extension Array where Element == Float {
 extension SchedulerConfig {
     /// ᾱ of every training step.
     public func alphasCumprod() throws -> [Float] { try NoiseSchedule(self).alphasCumprod }
+
+    /// Whether the model is trained to predict v rather than ε.
+    /// - Throws: `SchedulerError` for a model that predicts x₀, which is not trained here
+    public func predictsVelocity() throws -> Bool {
+        switch try NoiseSchedule(self).prediction {
+        case .epsilon: false
+        case .velocity: true
+        case .sample:
+            throw SchedulerError("scheduler_config.json: models of prediction_type sample can draw but not be trained")
+        }
+    }
 }
