@@ -38,11 +38,10 @@ struct EvaluateHandler: Handler {
 
         let job = try await database.job(claim.job)
         let title = job.map { "\($0.person): \($0.request.prompts.joined(separator: " / "))" } ?? ""
-        let sheet = try Sheet(
-            title: title, photos: references.shown, photoCount: references.readings.count, rows: rows
-        ).pngData()
+        let sheet = Sheet(
+            title: title, photos: references.shown, photoCount: references.readings.count, rows: rows)
         let scores = metrics
-        let key = try await objects.put(sheet, type: .png)
+        let key = try await objects.put(try await compute { try sheet.pngData() }, type: .png)
         return Completion(TaskResult(objectKey: key, model: "")) { transaction in
             try await transaction.saveMetrics(scores, job: claim.job)
             try await transaction.setContactSheet(key, job: claim.job)

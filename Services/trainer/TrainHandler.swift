@@ -35,12 +35,12 @@ struct FineTuningHandler: Sendable {
                     + "there are")
         }
         let recipe = try fineTuner.recipe(training.method, photos: rows.map(\.contentHash))
-        if let key = try await known(recipe) { return Completion(TaskResult(objectKey: key, model: recipe)) }
+        if let known = try await known(recipe) { return known }
         // Another job may ask for the same weights, and another trainer be at them.
         let lock = try await fineTuner.lock(recipe)
-        if let key = try await known(recipe) {
+        if let known = try await known(recipe) {
             fineTuner.forget(recipe)
-            return Completion(TaskResult(objectKey: key, model: recipe))
+            return known
         }
         var photos: [RGBImage] = []
         for row in rows {
@@ -63,10 +63,11 @@ struct FineTuningHandler: Sendable {
         }
     }
 
-    private func known(_ recipe: String) async throws -> String? {
+    /// What is left to do where the weights are there already; nil where they are not.
+    private func known(_ recipe: String) async throws -> Completion? {
         guard let key = try await database.fineTunedWeights(recipe: recipe), try await objects.exists(key) else {
             return nil
         }
-        return key
+        return Completion(TaskResult(objectKey: key, model: recipe))
     }
 }

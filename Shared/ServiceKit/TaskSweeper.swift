@@ -9,12 +9,10 @@ import Telemetry
 public struct TaskSweeper: Service {
     private let resources: Resources
     /// How long a task is queued, and the broker's queue empty, before its message counts as lost.
-    private let messagePatience: Duration
+    private static let messagePatience = Duration.seconds(120)
 
     /// A sweeper of this process's database and broker.
-    public init(_ resources: Resources, messagePatience: Duration = .seconds(120)) {
-        (self.resources, self.messagePatience) = (resources, messagePatience)
-    }
+    public init(_ resources: Resources) { self.resources = resources }
 
     /// Looks every few seconds until graceful shutdown.
     public func run() async throws {
@@ -42,10 +40,10 @@ public struct TaskSweeper: Service {
 
     /// A queue that still has messages is worked on and gets to every task; one that is empty while tasks wait is not.
     private func resendLost() async throws {
-        for stage in try await resources.database.stagesWaiting(longerThan: messagePatience) {
+        for stage in try await resources.database.stagesWaiting(longerThan: Self.messagePatience) {
             let queue = resources.broker.topology.queue(for: stage)
             guard try await resources.broker.status(of: queue).messages == 0 else { continue }
-            let count = try await resources.database.resendQueued(stage, olderThan: messagePatience)
+            let count = try await resources.database.resendQueued(stage, olderThan: Self.messagePatience)
             resources.logger.warning("\(queue) was empty while \(count) tasks waited: sent their messages again")
         }
     }

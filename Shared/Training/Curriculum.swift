@@ -124,20 +124,27 @@ public struct Curriculum: Sendable {
         let encoder = JSONEncoder()
         encoder.outputFormatting = [.prettyPrinted, .sortedKeys]
         try encoder.encode(settings).write(to: home.appendingPathComponent("settings.json"), options: .atomic)
-        let log = try Data(contentsOf: loop(stage).logURL)
+        let log = try Data(contentsOf: log(of: stage).logURL)
         try log.write(to: home.appendingPathComponent("\(stage.rawValue).log.jsonl"), options: .atomic)
         if stage == TrainingStage.allCases.last { try Miniature.markTrained(modelURL) }
     }
 
     /// The log of a stage so far.
-    public func history(_ stage: TrainingStage) throws -> [TrainingProgress] { try loop(stage).history() }
+    public func history(_ stage: TrainingStage) throws -> [TrainingProgress] { try log(of: stage).history() }
 
     private typealias Report = (TrainingProgress) throws -> Void
 
     private func loop(_ stage: TrainingStage) -> TrainingLoop {
+        var loop = log(of: stage)
+        loop.fingerprint = fingerprint(stage)
+        return loop
+    }
+
+    /// To read a stage's log with: its fingerprint, for which weights are hashed, is left out.
+    private func log(of stage: TrainingStage) -> TrainingLoop {
         TrainingLoop(
             name: stage.rawValue, optimizer: settings.optimizer(stage), steps: settings.steps[stage.rawValue] ?? 0,
-            folder: stateURL, fingerprint: fingerprint(stage))
+            folder: stateURL, fingerprint: "")
     }
 
     /// What a stage's result depends on, the weights of earlier stages included: other stages' settings may change without

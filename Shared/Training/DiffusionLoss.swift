@@ -17,22 +17,21 @@ public struct DiffusionLoss: Sendable {
     /// What the model is to predict, row by row: ε, or v = √ᾱ_t · ε − √(1 − ᾱ_t) · x₀ (arXiv 2202.00512; diffusers'
     /// `get_velocity`).
     public func target(_ latents: Tensor, _ noise: Tensor, timesteps: [Int]) -> Tensor {
-        guard predictsVelocity else { return noise }
-        return .stacked(
-            timesteps.enumerated().map { row, t in
-                let a = Double(alphasCumprod[t])
-                return noise[row..<row + 1].blended(
-                    Float(a.squareRoot()), -Float((1 - a).squareRoot()), with: latents[row..<row + 1])
-            })
+        predictsVelocity ? mixed(noise, latents, -1, timesteps: timesteps) : noise
     }
 
     /// x_t = √ᾱ_t · x₀ + √(1 − ᾱ_t) · ε, row by row; x₀ and ε [N, h, w, C].
     public func noisy(_ latents: Tensor, _ noise: Tensor, timesteps: [Int]) -> Tensor {
+        mixed(latents, noise, 1, timesteps: timesteps)
+    }
+
+    /// √ᾱ_t · x + sign · √(1 − ᾱ_t) · y, row by row.
+    private func mixed(_ x: Tensor, _ y: Tensor, _ sign: Float, timesteps: [Int]) -> Tensor {
         .stacked(
             timesteps.enumerated().map { row, t in
                 let a = Double(alphasCumprod[t])
-                return latents[row..<row + 1].blended(
-                    Float(a.squareRoot()), Float((1 - a).squareRoot()), with: noise[row..<row + 1])
+                return x[row..<row + 1].blended(
+                    Float(a.squareRoot()), sign * Float((1 - a).squareRoot()), with: y[row..<row + 1])
             })
     }
 

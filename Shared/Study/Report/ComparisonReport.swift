@@ -61,21 +61,15 @@ public struct ComparisonReport: Sendable {
             Set(outcome.pictures.filter { $0.method == row.method }.map(\.person)).count
         }
         let rivals = rows.filter { $0.method != .textOnly && !$0.method.isBound && people($0) == self.people }
-        func best(_ value: (StudyOutcome.Row) -> Double, _ sign: Double) -> Double {
-            rivals.map { sign * value($0) }.filter(\.isFinite).max() ?? .nan
+        func isBest(_ row: StudyOutcome.Row, _ value: (StudyOutcome.Row) -> Double) -> Bool {
+            rivals.contains { $0.method == row.method } && value(row) == rivals.map(value).filter(\.isFinite).max()
         }
-        func isRival(_ row: StudyOutcome.Row) -> Bool { rivals.contains { $0.method == row.method } }
-        let top = (
-            best(\.inceptionScore.value, 1), best(\.distance.value, -1), best(\.identity.value, 1),
-            best(\.alignment.value, 1)
-        )
         return rows.map { row in
             [
-                row.method.title, Self.text(row.inceptionScore, 2, isRival(row) && row.inceptionScore.value == top.0),
-                Self.text(row.distance, 1, isRival(row) && -row.distance.value == top.1),
-                Self.text(row.identity, 3, isRival(row) && row.identity.value == top.2),
-                Self.text(row.alignment, 3, isRival(row) && row.alignment.value == top.3),
-                String(format: "%.2f", row.seconds),
+                row.method.title, Self.text(row.inceptionScore, 2, isBest(row) { $0.inceptionScore.value }),
+                Self.text(row.distance, 1, isBest(row) { -$0.distance.value }),
+                Self.text(row.identity, 3, isBest(row) { $0.identity.value }),
+                Self.text(row.alignment, 3, isBest(row) { $0.alignment.value }), String(format: "%.2f", row.seconds),
             ]
         }
     }
