@@ -116,7 +116,10 @@ let package = Package(
             ].map { .embedInCode("SQL/\($0).sql") }),
         library(
             "ServiceKit",
-            ["Messaging", "Store", "Contracts", "Telemetry", configuration, lifecycle, signals, logging, metrics]),
+            [
+                "Messaging", "Store", "Contracts", "Telemetry", configuration, hummingbird, lifecycle, signals, logging,
+                metrics,
+            ]),
 
         // Executables: the only place where the two meet.
         service(

@@ -5,42 +5,6 @@ extension StringProtocol {
     var length: Int { unicodeScalars.count }
 }
 
-/// What may be asked for at once.
-public enum Limits {
-    /// Characters of a prompt. CLIP reads 77 tokens, so that more cannot matter.
-    public static let promptCharacters = 1_000
-    /// Different prompts of a job.
-    public static let prompts = 100
-    /// Pictures of a job, over all methods and prompts.
-    public static let pictures = 1_000
-    /// Denoising steps: the training schedule has no more.
-    public static let steps = 1...1_000
-    /// w of classifier-free guidance.
-    public static let guidanceScale = 0.0...50.0
-    /// λ of decoupled cross-attention.
-    public static let ipAdapterScale = 0.0...5.0
-    /// Pixels of a side, in steps of 8 (the VAE's factor).
-    public static let side = 64...1_024
-    /// Reference photos.
-    public static let references = 1...9
-    /// Factor on a reference photo.
-    public static let photoWeight = 0.0...10.0
-    /// LoRAs of a job.
-    public static let loras = 8
-    /// Factor on a LoRA.
-    public static let loraWeight = -4.0...4.0
-    /// Layers of the text tower that can be left out.
-    public static let clipSkip = 0...11
-    /// Characters of a person's name.
-    public static let nameCharacters = 100
-    /// Bytes of a photo's file.
-    public static let photoBytes = 25_000_000
-    /// Bytes of a JSON body.
-    public static let jsonBytes = 1_000_000
-    /// Characters of a file name or caption sent with a photo.
-    public static let captionCharacters = 1_000
-}
-
 /// A checked request: every value is there and within its limits.
 public struct GenerateOrder: Sendable, Equatable {
     /// In the order asked for, none twice.
@@ -147,7 +111,7 @@ public struct GenerateOrder: Sendable, Equatable {
         guard text.length <= Limits.promptCharacters else {
             throw .invalid(
                 "\(name) has \(text.length) characters, the limit is \(Limits.promptCharacters)",
-                remedy: "shorten it: CLIP reads the first 77 tokens only, some 300 characters")
+                remedy: "shorten it")
         }
         guard !text.unicodeScalars.contains("\0") else {
             throw .invalid("\(name) holds a NUL character", remedy: "remove it")

@@ -1,3 +1,4 @@
+import Contracts
 import Foundation
 
 /// A name that a person may have.

@@ -46,7 +46,7 @@ struct ErrorMiddleware: RouterMiddleware {
             return try noRoute(request)
         } catch let error as HTTPError {
             return try answer(
-                APIError(error.status.code, error.body ?? error.status.reasonPhrase, remedy: "see the README"))
+                APIError(error.status.code, error.body ?? error.status.reasonPhrase, remedy: "correct the request"))
         } catch let error as StoreError where error.isRetryable || error.isTimeout {
             context.logger.warning("Postgres is away", metadata: ["error": "\(error)"])
             return try unavailable("the database cannot be reached")
@@ -88,8 +88,9 @@ struct ErrorMiddleware: RouterMiddleware {
             route.path.count == parts.count && zip(route.path, parts).allSatisfy { $0 ~= $1 }
         }.map(\.method.rawValue)
         guard !methods.isEmpty else {
+            let list = routes.map { "\($0.method.rawValue) \($0.path)" }.joined(separator: ", ")
             return try answer(
-                APIError(404, "there is nothing at \(path.prefix(200))", remedy: "see the list of routes in the README")
+                APIError(404, "there is nothing at \(path.prefix(200))", remedy: "the routes are \(list)")
             )
         }
         let allowed = methods.joined(separator: ", ")

@@ -29,6 +29,20 @@ struct BenchCommand: ParsableCommand {
 
         mutating func validate() throws {
             guard repeats > 0 else { throw ValidationError("--repeats must be at least 1") }
+            _ = try baseline()
+        }
+
+        /// The reports to compare with; read before anything is measured.
+        private func baseline() throws -> [BenchReport]? {
+            guard let compare else { return nil }
+            guard let data = FileManager.default.contents(atPath: compare) else {
+                throw ValidationError("--compare \(compare): cannot be read")
+            }
+            do {
+                return try BenchReport.read(data)
+            } catch {
+                throw ValidationError("--compare \(compare): not what a benchmark prints with --json (\(error))")
+            }
         }
 
         /// Runs `pass` once without counting (weights are packed, primitives compiled), then as often as asked.
@@ -51,16 +65,7 @@ struct BenchCommand: ParsableCommand {
         /// Prints the reports as asked.
         func show(_ reports: [BenchReport]) throws {
             print(try json ? BenchReport.json(reports) : reports.map(\.text).joined(separator: "\n"))
-            guard let compare else { return }
-            guard let data = FileManager.default.contents(atPath: compare) else {
-                throw ValidationError("--compare \(compare): cannot be read")
-            }
-            let before: [BenchReport]
-            do {
-                before = try BenchReport.read(data)
-            } catch {
-                throw ValidationError("--compare \(compare): not what a benchmark prints with --json (\(error))")
-            }
+            guard let before = try baseline() else { return }
             for report in reports { print(report.compared(with: before)) }
         }
     }
@@ -79,7 +84,7 @@ struct BenchCommand: ParsableCommand {
     struct UNet: ParsableCommand {
         static let configuration = CommandConfiguration(
             commandName: "unet", abstract: "Times a pass of two rows through the UNet.",
-            discussion: "All rows are computed, as for different latents; `bench picture` shows what guidance costs.")
+            discussion: "All rows are computed, as for different latents, unless --guided is given.")
 
         enum Size: String, ExpressibleByArgument, CaseIterable {
             case sd15, miniature
@@ -88,7 +93,11 @@ struct BenchCommand: ParsableCommand {
         @Option(help: "Model size: \(Size.allCases.map(\.rawValue).joined(separator: ", ")).")
         var config = Size.sd15
 
-        @Option(parsing: .upToNextOption, help: "Sides of the picture in pixels (eight for each latent), one or more.")
+        @Option(
+            parsing: .upToNextOption,
+            help:
+                "Sides of the picture in pixels, one or more; multiples of 64. 512 unless given, 128 for the miniature."
+        )
         var sizes: [Int] = []
 
         @Option(help: "SVG file to write: seconds of a pass against the side of the picture, with several --sizes.")
@@ -96,6 +105,10 @@ struct BenchCommand: ParsableCommand {
 
         @Option(help: "How weights are kept: f32, f16, bf16. Sums are always f32.")
         var weights = WeightFormat.f32
+
+        @Flag(
+            help: "One latent under all the rows' texts, as a step with guidance has it: what it shares is done once.")
+        var guided = false
 
         @OptionGroup var rows: BatchOption
         @OptionGroup var options: Options
@@ -122,14 +135,16 @@ struct BenchCommand: ParsableCommand {
             let conditioning = unet.conditioning(text)
             let activations = ActivationArena()
             let reports = try (sizes.isEmpty ? [shape.sampleSize * 8] : sizes).map { pixels in
-                let latent = BenchCommand.normal(2, [batch, pixels / 8, pixels / 8, 4])
+                let latents = guided ? 1 : batch
+                let latent = BenchCommand.normal(2, [latents, pixels / 8, pixels / 8, 4])
                 return try options.measure(
                     .init(
-                        name: "unet", config: config.rawValue, parameters: weights.parameters, pixels: pixels,
+                        name: guided ? "guided unet" : "unet", config: config.rawValue, parameters: weights.parameters,
+                        pixels: pixels,
                         batch: batch, weights: half?.rawValue)
                 ) {
                     _ = activations(latent.shape) {
-                        unet(latent, timesteps: Array(repeating: 500, count: batch), conditioning)
+                        unet(latent, timesteps: Array(repeating: 500, count: latents), conditioning)
                     }
                 }
             }

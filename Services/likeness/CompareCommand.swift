@@ -1,6 +1,7 @@
 import ArgumentParser
 import Foundation
 import ImageIO
+import ModelFolder
 import RenderedPeople
 import Study
 import Training
@@ -14,8 +15,11 @@ struct CompareCommand: ParsableCommand {
     @Option(help: "Folder of `likeness train all`: data, states, model.")
     var work = "likeness-training"
 
-    @Option(help: "Model folder; that of the folder of work if not given.")
-    var model: String?
+    @Option(help: "Model folder or single file; that of the folder of work if not given.", completion: .file())
+    var models: String?
+
+    @Option(help: "IP-Adapter's file or folder, if not in or beside the models.", completion: .file())
+    var ipAdapter: String?
 
     @Option(help: "Data set in LFW's layout; the rendered one of the folder of work if not given.")
     var people: String?
@@ -35,8 +39,11 @@ struct CompareCommand: ParsableCommand {
     @Option(help: "People for the curve over the number of photos; 0 leaves it out.")
     var curve = 12
 
-    @Option(help: "People, the first ones, for DreamBooth, which takes half a minute each; all if not given.")
+    @Option(help: "People, the first ones, for DreamBooth, which takes a minute each, LoRA another; all if not given.")
     var fineTuned: Int?
+
+    @Option(help: "DreamBooth's updates; as many as the services do if not given.")
+    var dreamboothSteps: Int?
 
     @Option(help: "Guidance scale.")
     var guidance: Float = 3
@@ -56,30 +63,41 @@ struct CompareCommand: ParsableCommand {
     enum Split: String, ExpressibleByArgument { case testing, validation }
 
     func validate() throws {
-        guard count >= 2, pictures >= 1, steps >= 1, fineTuned ?? 2 >= 2 else {
+        guard count >= 2, pictures >= 1, steps >= 1, fineTuned ?? 2 >= 2, dreamboothSteps ?? 1 >= 1 else {
             throw ValidationError("ask for at least 2 people, 1 picture and 1 step")
         }
-        for name in without.split(separator: ",") where StudyMethod(rawValue: String(name)) == nil {
+        for name in leftOut where StudyMethod(rawValue: name) == nil {
             let known = StudyMethod.allCases.map(\.rawValue).joined(separator: ", ")
             throw ValidationError("--without \(name): no such method; choose from \(known)")
         }
+    }
+
+    private var leftOut: [String] {
+        without.split(separator: ",").map { $0.trimmingCharacters(in: .whitespaces) }.filter { !$0.isEmpty }
     }
 
     func run() throws {
         let url = URL(fileURLWithPath: work)
         var training = CurriculumSettings()
         let place = people.map { URL(fileURLWithPath: $0) }
-        let folder = model.map { URL(fileURLWithPath: $0) } ?? Curriculum(training, work: url, people: place).modelURL
-        training.seed = try splitSeed ?? CurriculumSettings(trained: folder)?.seed ?? training.seed
+        let home = models.map { URL(fileURLWithPath: $0) } ?? Curriculum(training, work: url, people: place).modelURL
+        let folder = try PipelineFolder(home, adapter: ipAdapter.map { URL(fileURLWithPath: $0) })
+        let trained = try CurriculumSettings(trained: home)
+        training.seed = splitSeed ?? trained?.seed ?? training.seed
         let curriculum = Curriculum(training, work: url, people: place)
         let sets = try curriculum.split()
         var settings = StudySettings()
         (settings.people, settings.picturesPerPerson, settings.steps) = (count, pictures, steps)
         (settings.guidanceScale, settings.ipAdapterScale) = (guidance, scale)
         settings.fineTunedPeople = fineTuned
-        settings.without = without.split(separator: ",").map(String.init)
+        settings.dreamBooth = try DreamBoothSettings(for: folder.unetConfig())
+        if let dreamboothSteps {
+            settings.dreamBooth.maxTrainSteps = dreamboothSteps
+            settings.dreamBooth.loraMaxTrainSteps = dreamboothSteps
+        }
+        settings.without = leftOut
         let study = try Study(
-            model: folder, people: split == .validation ? sets.validation : sets.testing, settings,
+            folder, people: split == .validation ? sets.validation : sets.testing, settings,
             work: url.appendingPathComponent("compare-\(split.rawValue)"))
 
         var shown: [StudyMethod: [RGBImage]] = [:]
@@ -95,14 +113,14 @@ struct CompareCommand: ParsableCommand {
         ).render().pngData()
         let report = try ComparisonReport(
             outcome, contactSheet: sheet, curves: try curriculum.lossCurves(),
-            command: CommandLine.arguments.joined(separator: " "), isMiniature: people == nil)
-        let home = URL(fileURLWithPath: out)
-        try FileManager.default.createDirectory(at: home, withIntermediateDirectories: true)
+            command: CommandLine.arguments.joined(separator: " "), isMiniature: people == nil && trained != nil)
+        let reports = URL(fileURLWithPath: out)
+        try FileManager.default.createDirectory(at: reports, withIntermediateDirectories: true)
         for (name, data) in [
             ("comparison.md", Data(report.markdown.utf8)), ("comparison.json", try report.json()),
             ("comparison.html", Data(report.html.utf8)), ("contact-sheet.png", sheet),
             ("photos.svg", Data(report.photoPlot.svg.utf8)),
-        ] { try data.write(to: home.appendingPathComponent(name), options: .atomic) }
+        ] { try data.write(to: reports.appendingPathComponent(name), options: .atomic) }
         print(report.markdown)
     }
 

@@ -72,12 +72,12 @@ struct DatasetCommand: ParsableCommand {
         @Option(help: "Leave out people with fewer photos.")
         var minimumPhotos = 10
 
-        @Option(help: "Seed of the split by person.")
-        var seed: UInt64 = 1
+        @Option(help: "Seed of the split by person: that of training.")
+        var splitSeed: UInt64 = 1
 
         func run() throws {
             let data = try FaceDataset.load(URL(filePath: folder), minimumPhotos: minimumPhotos)
-            let testing = data.people.count > 1 ? Set(try data.split(seed: seed).testing.map(\.name)) : []
+            let testing = data.people.count > 1 ? Set(try data.split(seed: splitSeed).testing.map(\.name)) : []
             for person in data.people {
                 let captions = person.photos.count { $0.caption != nil }
                 print(

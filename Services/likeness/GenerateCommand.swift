@@ -12,28 +12,42 @@ struct GenerateCommand: AsyncParsableCommand {
     var method = "all"
     @Option(help: "What to show; give it several times for several prompts.") var prompt: [String]
     @Option(help: "What not to show.") var negativePrompt: String?
-    @Option(help: "Pictures for each method and prompt.") var pictures: Int?
-    @Option(help: "Seed of the first picture; each further one adds 1, the same for all methods.") var seed: UInt64?
+    @Option(help: "Pictures for each method and prompt; 1 unless given.") var pictures: Int?
+    @Option(help: "Seed of the first picture (0 unless given); each further one adds 1, the same for all methods.")
+    var seed: UInt64?
     @Option(help: "The seed of each picture, separated by commas, in place of --pictures and --seed.")
     var seeds: String?
-    @Option(help: "Denoising steps.") var steps: Int?
-    @Option(help: "Weight w of classifier-free guidance.") var guidance: Double?
-    @Option(help: "Weight λ of the photos (decoupled cross-attention).") var scale: Double?
+    @Option(help: "Denoising steps, \(text(Limits.steps)); \(usual.steps) unless given.") var steps: Int?
+    @Option(
+        help:
+            "Weight w of classifier-free guidance, \(text(Limits.guidanceScale)); \(usual.guidanceScale) unless given.")
+    var guidance: Double?
+    @Option(help: "Weight λ of the photos, \(text(Limits.ipAdapterScale)); \(usual.ipAdapterScale) unless given.")
+    var scale: Double?
     @Option(help: "λ by layer as JSON: a list (down, mid, up), or {\"down\": 1, \"up\": {\"block_1\": 0.5}}.")
     var layerScales: String?
-    @Option(help: "Fraction of the steps from which on the photos count.") var adapterStart: Double?
-    @Option(help: "Fraction of the steps up to which the photos count.") var adapterEnd: Double?
-    @Option(help: "How much each photo counts, separated by commas (ip-adapter-max and -avg).")
+    @Option(help: "Fraction of the steps from which on the photos count; 0 unless given.") var adapterStart: Double?
+    @Option(help: "Fraction of the steps up to which the photos count; 1 unless given.") var adapterEnd: Double?
+    @Option(
+        help: "How much each photo counts, \(text(Limits.photoWeight)), separated by commas (ip-adapter-max and -avg).")
     var photoWeights: String?
     @Option(help: "A PNG or JPEG file to change.") var initImage: String?
     @Option(help: "A PNG or JPEG file: white is drawn anew, black is kept.") var maskImage: String?
-    @Option(help: "How much of --init-image is changed, from 0 to 1.") var strength: Double?
-    @Option(help: "A LoRA of the models folder, NAME or NAME:WEIGHT; may be given several times.") var lora: [String] =
+    @Option(help: "How much of --init-image is changed, from 0 to 1; 0.8 unless given, with a mask 1.") var strength:
+        Double?
+    @Option(
+        help:
+            "A LoRA of the models folder, NAME or NAME:WEIGHT (\(text(Limits.loraWeight))); may be given several times."
+    ) var lora: [String] =
         []
-    @Option(help: "Last layers of the text tower to leave out.") var clipSkip: Int?
-    @Option(help: "Sampler: \(SchedulerName.allCases.map(\.rawValue).joined(separator: ", ")).") var scheduler: String?
-    @Option(help: "Pixels; the model's own size unless given.") var width: Int?
-    @Option(help: "Pixels; the model's own size unless given.") var height: Int?
+    @Option(help: "Last layers of the text tower to leave out, \(text(Limits.clipSkip)).") var clipSkip: Int?
+    @Option(
+        help:
+            "Sampler: \(SchedulerName.allCases.map(\.rawValue).joined(separator: ", ")); \(usual.scheduler.rawValue) unless given."
+    )
+    var scheduler: String?
+    @Option(help: "Pixels, \(text(Limits.side)) by eights; the model's own size unless given.") var width: Int?
+    @Option(help: "Pixels, \(text(Limits.side)) by eights; the model's own size unless given.") var height: Int?
     @Option(help: "How many of the person's photos to show to the methods (1 to 9); the rest only score.")
     var references: Int?
     @Flag(help: "Do not write into PNG files what they were made with.") var noParameters = false
@@ -42,6 +56,9 @@ struct GenerateCommand: AsyncParsableCommand {
     @Flag(help: "Show progress until the job has ended.") var watch = false
     @Option(help: "Then fetch pictures, contact sheet and scores into this folder (implies --watch).") var out: String?
 
+    /// What the gateway takes where nothing is said.
+    private static let usual = Sampling()
+    private static func text<T>(_ range: ClosedRange<T>) -> String { "\(range.lowerBound) to \(range.upperBound)" }
     private static let names = Method.allCases.map(\.rawValue).joined(separator: ", ")
 
     func validate() throws {

@@ -21,6 +21,10 @@ struct KillTestCommand: AsyncParsableCommand {
     @Option(help: .hidden)
     var child: String?
 
+    func validate() throws {
+        guard steps >= 1, kills >= 1 else { throw ValidationError("--steps and --kills must be at least 1") }
+    }
+
     func run() async throws {
         if let child {
             let folder = URL(fileURLWithPath: child)

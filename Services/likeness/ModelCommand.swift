@@ -39,29 +39,31 @@ struct ModelCommand: ParsableCommand {
         @Argument(help: "The folder (LIKENESS_MODELS).", completion: .directory)
         var folder: String
 
-        @Option(help: "Where the IP-Adapter is, if not in or beside the folder.")
+        @Option(
+            help: "IP-Adapter's file or folder; LIKENESS_IP_ADAPTER, or in or beside the folder.", completion: .file())
         var ipAdapter: String?
 
         func run() throws {
+            let adapter = ipAdapter ?? ProcessInfo.processInfo.environment["LIKENESS_IP_ADAPTER"]
             let models = try PipelineFolder(
-                URL(fileURLWithPath: folder), adapter: ipAdapter.map { URL(fileURLWithPath: $0) })
+                URL(fileURLWithPath: folder), adapter: adapter.map { URL(fileURLWithPath: $0) })
             let unet = try models.adaptedUNet()
-            let adapter = try models.adapter(for: unet)
+            let ipAdapter = try models.adapter(for: unet)
             let text = try models.text()
             _ = try (models.vae(), models.tokenizer(), models.schedulerConfig())
             let size = try models.pictureSide()
             print("UNet \(unet.config.blockOutChannels), pictures of \(size)×\(size)")
             print("text \(text.config.hiddenSize) wide, \(text.config.numHiddenLayers) layers")
-            if adapter.projection.input != .faceEmbedding || models.hasImageEncoder {
+            if ipAdapter.projection.input != .faceEmbedding || models.hasImageEncoder {
                 let vision = try models.vision()
                 print("vision \(vision.config.hiddenSize) wide, embeddings of \(vision.config.projectionDim)")
             }
-            let tokens = adapter.projection.tokens.map(String.init) ?? "as many"
+            let tokens = ipAdapter.projection.tokens.map(String.init) ?? "as many"
             let reads =
-                switch adapter.projection.input {
+                switch ipAdapter.projection.input {
                 case .imageEmbedding: "image embeddings"
                 case .hiddenStates: "hidden states"
-                case .faceEmbedding: "face embeddings of \(adapter.projection.embeddingWidth)"
+                case .faceEmbedding: "face embeddings of \(ipAdapter.projection.embeddingWidth)"
                 }
             print("IP-Adapter \(models.adapterFile.path): \(tokens) tokens from \(reads)")
             print("self-attention: \(try models.selfAttention() == nil ? "none" : "there")")

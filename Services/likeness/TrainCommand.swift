@@ -26,16 +26,28 @@ struct TrainCommand: ParsableCommand {
         @Option(help: "JSON file of settings that differ from the defaults.")
         var settings: String?
 
-        @Option(help: "Begin with this stage; what comes before it is taken from DIR/model as it is.", transform: stage)
+        @Option(
+            help: "Begin with this stage (\(stages)); earlier parts are taken from the folder's model as they are.",
+            transform: stage)
         var from: TrainingStage = .vae
 
         @Option(help: "Stop after this stage.", transform: stage)
         var until: TrainingStage = .selfAttention
 
+        func validate() throws {
+            let order = TrainingStage.allCases
+            guard let first = order.firstIndex(of: from), let last = order.firstIndex(of: until), first <= last else {
+                throw ValidationError("--until \(until.rawValue) comes before --from \(from.rawValue): \(stages)")
+            }
+        }
+
         func run() throws {
             var chosen = CurriculumSettings()
             if let settings {
-                chosen = try CurriculumSettings(overriding: Data(contentsOf: URL(fileURLWithPath: settings)))
+                guard let json = FileManager.default.contents(atPath: settings) else {
+                    throw ValidationError("--settings \(settings): cannot be read; name a JSON file")
+                }
+                chosen = try CurriculumSettings(overriding: json)
             }
             let home = URL(fileURLWithPath: work)
             let lock = try FolderLock.hold(home)
@@ -55,10 +67,12 @@ struct TrainCommand: ParsableCommand {
     }
 }
 
+private let stages = TrainingStage.allCases.map(\.rawValue).joined(separator: ", ")
+
 private func stage(_ name: String) throws -> TrainingStage {
     guard let stage = TrainingStage(rawValue: name) else {
         throw ValidationError(
-            "\(name): no such stage; choose one of \(TrainingStage.allCases.map(\.rawValue).joined(separator: ", "))")
+            "\(name): no such stage; choose one of \(stages)")
     }
     return stage
 }

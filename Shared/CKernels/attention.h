@@ -10,28 +10,7 @@
 // with log2(e) in the scale of q. m need not be the maximum itself: any number near it keeps p within a float's range, and
 // one that stays spares o the correction. l holds 16 sums, side by side.
 
-enum { QUERIES = 96, KEYS = 128, MR = 6, NR = 16 };
-
-/// c[6, 16] += a[6, depth] * b[depth, 16]
-LK_INLINE void tile(float *c, size_t ldc, const float *a, size_t lda, const float *b, size_t ldb, size_t depth) {
-    lk_v16 c0 = lk_load(c), c1 = lk_load(c + ldc), c2 = lk_load(c + 2 * ldc), c3 = lk_load(c + 3 * ldc),
-           c4 = lk_load(c + 4 * ldc), c5 = lk_load(c + 5 * ldc);
-    for (size_t k = 0; k < depth; k++) {
-        lk_v16 row = lk_load(b + k * ldb);
-        c0 += a[k] * row;
-        c1 += a[lda + k] * row;
-        c2 += a[2 * lda + k] * row;
-        c3 += a[3 * lda + k] * row;
-        c4 += a[4 * lda + k] * row;
-        c5 += a[5 * lda + k] * row;
-    }
-    lk_store(c, c0);
-    lk_store(c + ldc, c1);
-    lk_store(c + 2 * ldc, c2);
-    lk_store(c + 3 * ldc, c3);
-    lk_store(c + 4 * ldc, c4);
-    lk_store(c + 5 * ldc, c5);
-}
+enum { QUERIES = 96, KEYS = 128 };
 
 typedef struct {
     const lk_attention_args *args;

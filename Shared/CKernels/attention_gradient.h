@@ -2,6 +2,8 @@
 //     dV = P^T dO,  dP = dO V^T,  dS = P (dP - rowsum(P dP)),  dQ = scale dS K,  dK = scale dS^T Q.
 // One piece of work is one head, so dK and dV need no other thread's sums.
 
+enum { MR = 6, NR = 16 }; // sides of a tile
+
 /// c[6, 16] += a[depth, 6]^T b[depth, 16]
 LK_INLINE void tile_transposed(float *c, size_t ldc, const float *a, size_t lda, const float *b, size_t ldb,
                                size_t depth) {
@@ -25,94 +27,94 @@ LK_INLINE void tile_transposed(float *c, size_t ldc, const float *a, size_t lda,
     lk_store(c + 5 * ldc, c5);
 }
 
-/// c[rows, columns] += a b; rows a multiple of 6, columns of 16.
-static void multiply_tiles(float *c, size_t ldc, const float *a, size_t lda, const float *b, size_t ldb, size_t rows,
-                           size_t columns, size_t depth) {
-    for (size_t i = 0; i < rows; i += MR)
-        for (size_t j = 0; j < columns; j += NR) tile(c + i * ldc + j, ldc, a + i * lda, lda, b + j, ldb, depth);
-}
-
-/// c[rows, columns] += a^T b, a [depth, rows].
+/// c[rows, columns] += a^T b, a [depth, rows]; rows a multiple of 6, columns of 16.
 static void multiply_tiles_transposed(float *c, size_t ldc, const float *a, size_t lda, const float *b, size_t ldb,
                                       size_t rows, size_t columns, size_t depth) {
     for (size_t i = 0; i < rows; i += MR)
         for (size_t j = 0; j < columns; j += NR) tile_transposed(c + i * ldc + j, ldc, a + i, lda, b + j, ldb, depth);
 }
 
+/// to[i, :] = factor * from[i, :]; rows of `to` are filled up to dp with zeros.
+static void scaled_rows(float *to, size_t dp, const float *from, size_t stride, size_t rows, size_t d, float factor) {
+    for (size_t i = 0; i < rows; i++)
+        for (size_t c = 0; c < d; c += NR)
+            lk_store(to + i * dp + c, lk_load_few(from + i * stride + c, lk_min(NR, d - c)) * factor);
+}
+
+/// A row of scores becomes its softmax, and the row of dP becomes dS; of `padded` keys the first `seen` count.
+static void attention_backward_row(float *p, float *ds, size_t seen, size_t padded) {
+    for (size_t j = seen; j < padded; j++) p[j] = -INFINITY;
+    lk_v16 most = lk_load(p), total = lk_splat(0), product = lk_splat(0);
+    for (size_t j = NR; j < padded; j += NR) most = lk_vmax(most, lk_load(p + j));
+    float top = lk_hmax(most);
+    for (size_t j = 0; j < padded; j += NR) {
+        lk_v16 score = lk_load(p + j), e = lk_exp(score - top);
+        e = lk_select(score == lk_splat(-INFINITY), lk_splat(0), e);
+        total += e;
+        product += e * lk_load(ds + j);
+        lk_store(p + j, e);
+    }
+    float inverse = 1 / lk_hsum(total), mean = lk_hsum(product) * inverse;
+    for (size_t j = 0; j < padded; j += NR) {
+        lk_v16 e = lk_load(p + j) * inverse;
+        lk_store(p + j, e);
+        lk_store(ds + j, e * (lk_load(ds + j) - mean));
+    }
+}
+
 static void attention_backward_piece(void *context, size_t piece) {
     const lk_attention_gradient_args *t = context;
-    size_t d = t->head_dim, dp = (d + NR - 1) / NR * NR, stride = t->heads * d;
+    size_t d = t->head_dim, dp = lk_pieces(d, NR) * NR, stride = t->heads * d;
     size_t head = piece % t->heads, batch = piece / t->heads;
-    size_t kp = (t->keys + 47) / 48 * 48; // a multiple of both tile sides
+    // The transposed tiles read and write up to five keys more than there are panels.
+    size_t padded = lk_pieces(t->keys, NR) * NR, tiled = lk_pieces(padded, MR) * MR, kp = padded + NR;
     const float *q = t->q + batch * t->queries * stride + head * d;
     const float *k = t->k + batch * t->keys * stride + head * d, *v = t->v + batch * t->keys * stride + head * d;
     const float *grad = t->d_o + batch * t->queries * stride + head * d;
 
-    size_t floats = 2 * d * kp + 3 * kp * dp + 2 * QUERIES * kp + 3 * QUERIES * dp;
+    // kt and vt: a panel [d, 16] for each 16 keys; ks: a panel [keys, 16] for each 16 columns.
+    size_t floats = 2 * d * padded + dp * padded + 2 * tiled * dp + 2 * QUERIES * kp + 3 * QUERIES * dp;
     float *scratch = lk_piece_scratch(floats);
-    memset(scratch, 0, floats * sizeof(float));
-    float *kt = scratch, *vt = kt + d * kp, *ks = vt + d * kp, *dk = ks + kp * dp, *dv = dk + kp * dp, *p = dv + kp * dp,
-          *ds = p + QUERIES * kp, *qs = ds + QUERIES * kp, *os = qs + QUERIES * dp, *dq = os + QUERIES * dp;
-    for (size_t j = 0; j < t->keys; j++)
-        for (size_t c = 0; c < d; c++) {
-            kt[c * kp + j] = k[j * stride + c];
-            vt[c * kp + j] = v[j * stride + c];
-            ks[j * dp + c] = k[j * stride + c];
-        }
+    float *kt = scratch, *vt = kt + d * padded, *ks = vt + d * padded, *dk = ks + dp * padded, *dv = dk + tiled * dp,
+          *p = dv + tiled * dp, *ds = p + QUERIES * kp, *qs = ds + QUERIES * kp, *os = qs + QUERIES * dp,
+          *dq = os + QUERIES * dp;
+    memset(dk, 0, (2 * tiled * dp + 2 * QUERIES * kp) * sizeof(float));
+    for (size_t j = 0; j < t->keys; j += NR) {
+        lk_pack_panel(kt + j * d, k + j * stride, LK_F32, stride, lk_min(NR, t->keys - j), d);
+        lk_pack_panel(vt + j * d, v + j * stride, LK_F32, stride, lk_min(NR, t->keys - j), d);
+    }
+    for (size_t c = 0; c < d; c += NR)
+        scaled_rows(ks + c * padded, NR, k + c, stride, t->keys, lk_min(NR, d - c), 1);
 
     for (size_t first = 0; first < t->queries; first += QUERIES) {
-        size_t rows = lk_min(QUERIES, t->queries - first), padded = (rows + MR - 1) / MR * MR;
-        memset(p, 0, 2 * QUERIES * kp * sizeof(float));
-        memset(qs, 0, 3 * QUERIES * dp * sizeof(float));
+        size_t rows = lk_min(QUERIES, t->queries - first);
+        scaled_rows(qs, dp, q + first * stride, stride, rows, d, t->scale);
+        scaled_rows(os, dp, grad + first * stride, stride, rows, d, t->weight);
+        for (size_t j = 0; j < padded; j += NR) {
+            lk_panel_product(p + j, kp, qs, dp, kt + j * d, rows, d, false);
+            lk_panel_product(ds + j, kp, os, dp, vt + j * d, rows, d, false);
+        }
         for (size_t i = 0; i < rows; i++)
-            for (size_t c = 0; c < d; c++) {
-                qs[i * dp + c] = q[(first + i) * stride + c] * t->scale;
-                os[i * dp + c] = grad[(first + i) * stride + c] * t->weight;
-            }
-        multiply_tiles(p, kp, qs, dp, kt, kp, padded, kp, d);
-        multiply_tiles(ds, kp, os, dp, vt, kp, padded, kp, d);
-        for (size_t i = 0; i < rows; i++) {
-            float *pi = p + i * kp, *di = ds + i * kp;
-            size_t seen = t->causal ? lk_min(t->keys, first + i + 1) : t->keys;
-            float top = pi[0];
-            for (size_t j = 1; j < seen; j++) top = pi[j] > top ? pi[j] : top;
-            for (size_t j = seen; j < kp; j++) pi[j] = -INFINITY;
-            lk_v16 total = lk_splat(0), product = lk_splat(0);
-            for (size_t j = 0; j < kp; j += NR) {
-                lk_v16 score = lk_load(pi + j), e = lk_exp(score - top);
-                e = lk_select(score == lk_splat(-INFINITY), lk_splat(0), e);
-                total += e;
-                product += e * lk_load(di + j);
-                lk_store(pi + j, e);
-            }
-            float inverse = 1 / lk_hsum(total), mean = lk_hsum(product) * inverse;
-            for (size_t j = 0; j < kp; j += NR) {
-                lk_v16 e = lk_load(pi + j) * inverse;
-                lk_store(pi + j, e);
-                lk_store(di + j, e * (lk_load(di + j) - mean));
-            }
-        }
-        for (size_t i = rows; i < padded; i++) {
-            memset(p + i * kp, 0, kp * sizeof(float));
-            memset(ds + i * kp, 0, kp * sizeof(float));
-        }
-        multiply_tiles_transposed(dv, dp, p, kp, os, dp, kp, dp, rows);
-        multiply_tiles_transposed(dk, dp, ds, kp, qs, dp, kp, dp, rows);
-        multiply_tiles(dq, dp, ds, kp, ks, dp, padded, dp, t->keys);
+            attention_backward_row(
+                p + i * kp, ds + i * kp, t->causal ? lk_min(t->keys, first + i + 1) : t->keys, padded);
+        multiply_tiles_transposed(dv, dp, p, kp, os, dp, tiled, dp, rows);
+        multiply_tiles_transposed(dk, dp, ds, kp, qs, dp, tiled, dp, rows);
+        for (size_t c = 0; c < d; c += NR)
+            lk_panel_product(dq + c, dp, ds, kp, ks + c * padded, rows, t->keys, false);
         for (size_t i = 0; i < rows; i++) {
             float *to = t->dq + (batch * t->queries + first + i) * stride + head * d;
-            for (size_t c = 0; c < d; c++) {
-                float value = dq[i * dp + c] * t->scale;
-                to[c] = t->accumulate_q ? to[c] + value : value;
+            for (size_t c = 0; c < d; c += NR) {
+                size_t few = lk_min(NR, d - c);
+                lk_v16 value = lk_load(dq + i * dp + c) * t->scale;
+                lk_store_few(to + c, t->accumulate_q ? lk_load_few(to + c, few) + value : value, few);
             }
         }
     }
-    for (size_t j = 0; j < t->keys; j++)
-        for (size_t c = 0; c < d; c++) {
-            size_t at = (batch * t->keys + j) * stride + head * d + c;
-            t->dk[at] = dk[j * dp + c];
-            t->dv[at] = dv[j * dp + c];
-        }
+    for (size_t j = 0; j < t->keys; j++) {
+        size_t at = (batch * t->keys + j) * stride + head * d;
+        memcpy(t->dk + at, dk + j * dp, d * sizeof(float));
+        memcpy(t->dv + at, dv + j * dp, d * sizeof(float));
+    }
 }
 
 void LK(attention_backward)(const lk_attention_gradient_args *args) {

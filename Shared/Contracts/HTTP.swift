@@ -109,7 +109,7 @@ public struct JobView: Codable, Sendable {
     public var finishedAt: Date?
     /// Done, failed, … tasks by stage, for progress bars.
     public var stages: [StageProgress]
-    /// What the user should know: methods left out and why, prompts cut at 77 tokens, …
+    /// What the user should know: prompts and methods asked for twice, …
     public var notices: [String]
     /// First error of a failed task.
     public var error: String?
@@ -320,5 +320,16 @@ extension JSONDecoder {
         decoder.keyDecodingStrategy = .convertFromSnakeCase
         decoder.dateDecodingStrategy = .iso8601
         return decoder
+    }
+}
+
+/// Answer to `POST /v1/objects`: a picture that requests can name.
+public struct ObjectView: Codable, Sendable {
+    public var objectKey: String
+    public var width: Int
+    public var height: Int
+
+    public init(objectKey: String, width: Int, height: Int) {
+        (self.objectKey, self.width, self.height) = (objectKey, width, height)
     }
 }

@@ -83,14 +83,3 @@ public struct PictureChange: Codable, Sendable, Hashable {
         (self.image, self.mask, self.strength) = (image, mask, strength)
     }
 }
-
-/// Answer to `POST /v1/objects`: a picture that requests can name.
-public struct ObjectView: Codable, Sendable {
-    public var objectKey: String
-    public var width: Int
-    public var height: Int
-
-    public init(objectKey: String, width: Int, height: Int) {
-        (self.objectKey, self.width, self.height) = (objectKey, width, height)
-    }
-}

@@ -26,6 +26,12 @@ extension GoldenSuite {
             }
             try checkAddNoise(kind, decoded, name, golden, &comparison)
         }
+        // With no noise, forward diffusion of 1 is √ᾱ.
+        let forward = try makeScheduler(.ddpm, config: .stableDiffusion15, steps: 20)
+        let wanted = try golden.tensors.doubles("out.alphas_cumprod")
+        let roots = wanted.indices.map { forward.addNoise(original: [1], noise: [0], timestep: Double($0))[0] }
+        comparison.compare(
+            "out.alphas_cumprod", roots.map { Double($0 * $0) }, wanted, Tolerance(atol: 1e-7, rtol: 1e-5))
     }
 
     private static func check(
@@ -58,9 +64,9 @@ extension GoldenSuite {
         for (i, t) in scheduler.timesteps.enumerated() {
             let input = scheduler.scaleModelInput(x, at: i)
             let output = input.map { 0.3 * $0 + 0.1 * Float(sin(t / 100)) }
-            // The library draws nothing, or multiplies it by zero, at the calls that are not listed.
+            // The library draws at the listed calls only: a draw at another one spoils the trajectory.
             x = scheduler.step(modelOutput: output, sample: x, at: i) {
-                drawn[i] ?? Array(repeating: 0, count: noise.count)
+                drawn[i] ?? Array(repeating: .nan, count: noise.count)
             }
             trajectory += x
         }

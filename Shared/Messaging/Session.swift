@@ -1,5 +1,7 @@
 import Foundation
 import Logging
+import Metrics
+import Telemetry
 
 /// A subscription and the channel it has at the moment. Each has a channel of its own, so that what the broker closes
 /// for one (a consumer timeout, a deleted queue) leaves the others alone.
@@ -17,8 +19,13 @@ final class Consumer {
     var isStopping = false
     /// Content whose frames are still coming in.
     var incoming: IncomingContent?
+    /// Counts the messages.
+    let received: Counter
 
-    init(_ subscription: Subscription, channel: UInt16) { (self.subscription, self.channel) = (subscription, channel) }
+    init(_ subscription: Subscription, channel: UInt16) {
+        (self.subscription, self.channel) = (subscription, channel)
+        received = Counter(label: Instrument.deliveries, dimensions: [("queue", subscription.queue)])
+    }
 
     /// Its channel is to be opened. One that was lost only when somebody waits for a delivery again: those who took the
     /// old ones may be busy for hours, and what the broker sent them meanwhile would be kept from others.
@@ -288,6 +295,7 @@ final class Session {
             guard let consumer, let epoch = consumer.epoch else { return }
             guard !consumer.isStopping else { return try wire.settle(tag, .requeue, on: consumer.channel) }
             consumer.backoff.reset()
+            consumer.received.increment()
             consumer.subscription.buffer.append(
                 Delivery(
                     body: content.body, messageID: content.messageID, exchange: exchange, routingKey: routingKey,

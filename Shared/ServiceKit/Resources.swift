@@ -53,10 +53,12 @@ public func runService(
 ) async {
     do {
         let resources = try await Resources.open(service: name, settings: .environment())
-        let services = try await parts(resources)
+        var services: [any Service] = [resources.database, resources.broker, resources.presence]
+        if let port = resources.settings.metricsPort { services.append(MetricsServer(resources, port: port)) }
+        services += try await parts(resources)
         let group = ServiceGroup(
             configuration: .init(
-                services: ([resources.database, resources.broker, resources.presence] + services).map {
+                services: services.map {
                     .init(service: $0, successTerminationBehavior: .gracefullyShutdownGroup)
                 },
                 gracefulShutdownSignals: [.sigterm, .sigint], logger: resources.logger))

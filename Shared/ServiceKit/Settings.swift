@@ -27,6 +27,8 @@ public struct Settings: Sendable {
     public var safetyChecker: Bool
     /// `LIKENESS_LEASE_SECONDS`: how long a worker may be silent before its task is given to another.
     public var lease: Duration
+    /// `LIKENESS_METRICS_PORT`: where this process answers `/metrics`, on loopback; nil for nowhere.
+    public var metricsPort: Int?
     /// `LIKENESS_LOG_LEVEL`
     public var logLevel: String
     /// `LIKENESS_WORKER`: this process's name in listings; must be unique.
@@ -75,6 +77,12 @@ public struct Settings: Sendable {
         let seconds = try positive("lease.seconds", "LIKENESS_LEASE_SECONDS", 30)
         guard seconds >= 1 else { throw SettingsError("LIKENESS_LEASE_SECONDS=0: must be at least 1") }
         lease = .seconds(seconds)
+        metricsPort = try config.string(forKey: "metrics.port").map { text in
+            guard let port = Int(text), (1...65_535).contains(port) else {
+                throw SettingsError("LIKENESS_METRICS_PORT=\(text): must be a port, 1 to 65535")
+            }
+            return port
+        }
         logLevel = config.string(forKey: "log.level", default: "info")
         worker = config.string(forKey: "worker")
     }

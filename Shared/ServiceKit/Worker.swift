@@ -109,6 +109,10 @@ public struct Worker<H: Handler>: Service {
         logger[metadataKey: "task"] = "\(claim.task)"
         logger[metadataKey: "job"] = "\(claim.job)"
         resources.presence.isWorking(on: claim.task, "\(claim.stage.rawValue) \(claim.task)")
+        let stage = ("stage", claim.stage.rawValue)
+        let running = Meter(label: Instrument.tasksRunning, dimensions: [stage])
+        running.increment()
+        defer { running.decrement() }
         var outcome = "done"
         do {
             let completion = try await withLease(claim) { try await handler.handle(claim) }
@@ -119,7 +123,7 @@ public struct Worker<H: Handler>: Service {
             completion.afterCommit()
         } catch is LeaseLost {
             outcome = "lost"
-            Counter(label: Instrument.leasesLost).increment()
+            Counter(label: Instrument.leasesLost, dimensions: [stage]).increment()
         } catch let error as PermanentFailure {
             outcome = "failed"
             logger.error("failed for good", metadata: ["error": "\(error)"])
@@ -138,9 +142,8 @@ public struct Worker<H: Handler>: Service {
         }
         resources.presence.ended(claim.task, done: outcome == "done")
         let seconds = start.duration(to: .now) / .seconds(1)
-        let dimensions = [("stage", claim.stage.rawValue), ("outcome", outcome)]
-        Counter(label: Instrument.tasks, dimensions: dimensions).increment()
-        Recorder(label: Instrument.taskSeconds, dimensions: [("stage", claim.stage.rawValue)]).record(seconds)
+        Counter(label: Instrument.tasks, dimensions: [stage, ("outcome", outcome)]).increment()
+        Recorder(label: Instrument.taskSeconds, dimensions: [stage]).record(seconds)
         logger.info("\(outcome)", metadata: ["seconds": "\((seconds * 1000).rounded() / 1000)"])
     }
 

@@ -3,7 +3,7 @@ public import Foundation
 internal import IPAdapter
 public import ImageIO
 internal import ImageMetrics
-internal import ModelFolder
+public import ModelFolder
 public import RenderedPeople
 internal import TensorEngine
 public import Training
@@ -60,7 +60,7 @@ public struct StudyPicture: Codable, Sendable {
     public var person: Int
     public var caption: String
     public var seed: UInt64
-    /// Mean cosine to the person's unseen photos.
+    /// Mean cosine to the person's unseen photos; 0 where the picture shows no face.
     public var identitySimilarity: Double
     public var textAlignment: Double?
     /// To make it, without any fine-tuning.
@@ -89,8 +89,10 @@ public struct Study {
     let subjects: [Subject]
 
     /// - Parameter people: with at least 10 photos each
-    public init(model url: URL, people: [FaceDataset.Person], _ settings: StudySettings, work: URL) throws {
-        folder = try PipelineFolder(url)
+    public init(
+        _ folder: PipelineFolder, people: [FaceDataset.Person], _ settings: StudySettings, work: URL
+    ) throws {
+        self.folder = folder
         model = try StudyModel(folder)
         (self.settings, self.work) = (settings, work)
         subjects = try people.prefix(settings.people).enumerated().map { i, person in
@@ -137,10 +139,20 @@ public struct Study {
 
     /// Unseen photos among themselves: what is to be reached, and what strangers have in common.
     private func real(_ outcome: inout StudyOutcome) throws {
-        let embedded = subjects.map { model.identity($0.unseen).features }
-        let references = subjects.map { model.identity($0.references).features }
+        let embedded = try subjects.map { subject in
+            let faces = model.faces(subject.unseen)
+            guard !faces.isEmpty else {
+                throw DatasetError(
+                    "\(subject.name): \(model.identity.name) finds no face in the unseen photos, so that pictures cannot be "
+                        + "compared with them; leave this person out of the data set")
+            }
+            return faces
+        }
+        let references = subjects.map { model.faces($0.references) }
         for (i, own) in embedded.enumerated() {
-            outcome.samePerson.append(Self.mean(own.flatMap { a in references[i].map { cosineSimilarity(a, $0) } }))
+            if !references[i].isEmpty {
+                outcome.samePerson.append(Self.mean(own.flatMap { a in references[i].map { cosineSimilarity(a, $0) } }))
+            }
             let others = embedded.enumerated().filter { $0.offset != i }.flatMap(\.element)
             if !others.isEmpty {
                 outcome.otherPeople.append(Self.mean(own.flatMap { a in others.map { cosineSimilarity(a, $0) } }))
@@ -168,15 +180,14 @@ public struct Study {
         _ method: StudyMethod, _ person: Int, references number: Int = PhotoSelfAttention.photos
     ) throws -> [(StudyPicture, RGBImage)] {
         let subject = subjects[person]
-        let unseen = model.identity(subject.unseen).features
+        let unseen = model.faces(subject.unseen)
         func scored(_ image: RGBImage, caption: String, seed: UInt64, seconds: Double) -> (StudyPicture, RGBImage) {
-            let own = model.identity([image]).features[0]
             let inception = model.inception([image])
             return (
                 StudyPicture(
                     method: method, person: person, caption: caption, seed: seed,
-                    identitySimilarity: Self.mean(unseen.map { cosineSimilarity(own, $0) }),
-                    textAlignment: model.textAlignment([image], [caption])?[0], seconds: seconds,
+                    identitySimilarity: model.similarity(image, to: unseen),
+                    textAlignment: model.textAlignment(image, caption), seconds: seconds,
                     features: inception.features[0], logits: inception.logits[0]), image
             )
         }

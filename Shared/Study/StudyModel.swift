@@ -6,7 +6,6 @@ internal import IPAdapter
 internal import ImageIO
 internal import ImageMetrics
 internal import ModelFolder
-internal import NeuralNetwork
 internal import TensorEngine
 internal import Training
 
@@ -16,29 +15,29 @@ struct StudyModel: Sendable {
     let conditioner: PersonConditioner
     let text: CLIPTextModel
     let tokenizer: BytePairTokenizer
-    let vision: CLIPVisionModel
     let photos: PhotoEncoder
-    let textProjection: Linear?
     let vae: AutoencoderKL
-    let inception, identity: ScoringNetwork
+    let inception: ScoringNetwork
+    let identity: IdentityNetwork
+    let alignment: AlignmentNetwork
 
     init(_ folder: PipelineFolder) throws {
         pictures = try PicturePipeline(folder)
         conditioner = try PersonConditioner(folder)
         text = try folder.text()
         tokenizer = try folder.tokenizer()
-        vision = try folder.vision()
         photos = try PhotoEncoder(folder)
-        textProjection = try folder.textProjection()
         vae = try folder.vae()
         guard let inception = try ScoringNetwork(folder, "inception"),
-            let identity = try ScoringNetwork(folder, "identity")
+            let identity = try IdentityNetwork(folder)
         else {
             throw CheckpointError(
-                "\(folder.url.path): has no evaluation/inception and evaluation/identity, without which nothing can be "
-                    + "compared; train them with likeness train all")
+                "\(folder.url.path): lacks evaluation/inception or a network that tells people apart (evaluation/facenet, "
+                    + "evaluation/arcface or evaluation/identity), without which nothing can be compared; put them there, or "
+                    + "train the miniature's with likeness train all")
         }
         (self.inception, self.identity) = (inception, identity)
+        alignment = try AlignmentNetwork(folder)
     }
 
     /// Text states of one prompt, [77 · chunks, D].
@@ -57,19 +56,17 @@ struct StudyModel: Sendable {
         return RGBImage(decoded: vae.decode(vae.encode(pixels).mean))
     }
 
-    /// CLIP embeddings of pictures, [N, E].
-    func imageEmbeddings(_ images: [RGBImage]) -> Tensor {
-        let processor = CLIPImageProcessor(size: vision.config.imageSize)
-        return vision(.stacked(images.map { processor($0) })).imageEmbeds
+    /// Identity embeddings of the photos that show a face.
+    func faces(_ photos: [RGBImage]) -> [[Double]] { identity(photos).compactMap(\.embedding) }
+
+    /// Mean cosine of the face in a picture to those of photos; 0 where the picture shows nobody.
+    func similarity(_ image: RGBImage, to faces: [[Double]]) -> Double {
+        guard let own = identity([image])[0].embedding, !faces.isEmpty else { return 0 }
+        return faces.reduce(0) { $0 + cosineSimilarity(own, $1) } / Double(faces.count)
     }
 
-    /// Cosine between each picture's CLIP embedding and its caption's; nil without a text projection.
-    func textAlignment(_ images: [RGBImage], _ captions: [String]) -> [Double]? {
-        guard let textProjection else { return nil }
-        let a = imageEmbeddings(images)
-        let b = textProjection(text(captions.map { tokenizer($0).ids }).pooled)
-        return (0..<images.count).map { i in
-            cosineSimilarity(a[i].scalars.map(Double.init), b[i].scalars.map(Double.init))
-        }
+    /// Cosine between a picture's CLIP embedding and its caption's; nil where the folder has no CLIP of both.
+    func textAlignment(_ image: RGBImage, _ caption: String) -> Double? {
+        alignment.embeddings([caption]).map { cosineSimilarity(alignment.embeddings([image])[0], $0[0]) }
     }
 }

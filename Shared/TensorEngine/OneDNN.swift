@@ -42,16 +42,6 @@ final class Primitive: @unchecked Sendable {
         return layout.pointee
     }
 
-    /// The implementation's name, for benchmarks.
-    var implementation: String {
-        var name: UnsafePointer<CChar>?
-        let status = withUnsafeMutablePointer(to: &name) {
-            dnnl_primitive_desc_query(descriptor, dnnl_query_impl_info_str, 0, $0)
-        }
-        guard status == dnnl_success, let name else { return "?" }
-        return String(cString: name)
-    }
-
     /// Runs on the calling thread's team and waits. Each argument is (oneDNN's name, layout, memory).
     func execute(_ arguments: [(Int32, dnnl_memory_desc_t, UnsafeMutableRawPointer)]) {
         lk_enter()

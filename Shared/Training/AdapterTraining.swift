@@ -108,6 +108,10 @@ public struct AdapterTraining: Sendable {
                 "\(folder.adapterFile.path): does not read CLIP's image embedding, which self-attention is trained on; name "
                     + "ip-adapter_sd15 or ip-adapter_sd15_light")
         }
+        // Before photos are encoded, which takes long.
+        guard settings.heads > 0, projection.embeddingWidth % settings.heads == 0 else {
+            throw CheckpointError("\(settings.heads) heads do not divide \(projection.embeddingWidth) features")
+        }
         let unet = try unet()
         let set = ParameterSet(try folder.adapterSource())
         let adapter = try IPAdapterModel(Weights(set), for: unet)

@@ -26,7 +26,8 @@ public struct DreamBoothSettings: Codable, Sendable, Equatable {
     public var rank: Int?
     public var seed: UInt64 = 0
 
-    /// Learning rate and rank of LoRA training.
+    /// Updates, learning rate and rank of LoRA training. An update takes half as long as one of the whole UNet.
+    public var loraMaxTrainSteps = 240
     public var loraLearningRate: Float = 2e-3
     public var loraRank = 8
 
@@ -38,13 +39,13 @@ public struct DreamBoothSettings: Codable, Sendable, Equatable {
     public init(for config: UNetConfig) {
         guard config.crossAttentionDim >= 768 else { return }
         (maxTrainSteps, learningRate, trainBatchSize, numClassImages) = (800, 2e-6, 2, 200)
-        (loraLearningRate, loraRank) = (1e-4, 4)
+        (loraMaxTrainSteps, loraLearningRate, loraRank) = (800, 1e-4, 4)
     }
 
     /// The same for low-rank changes only.
     public var lowRank: DreamBoothSettings {
         var settings = self
-        (settings.rank, settings.learningRate) = (loraRank, loraLearningRate)
+        (settings.rank, settings.maxTrainSteps, settings.learningRate) = (loraRank, loraMaxTrainSteps, loraLearningRate)
         return settings
     }
 

@@ -54,23 +54,3 @@ public final class ParameterSet: TensorSource {
         }
     }
 }
-
-/// Several sources as one, each under a prefix of its names: `unet.` and `aggregator.`.
-public struct PrefixedSource: TensorSource {
-    private let base: any TensorSource
-    private let prefix: String
-
-    /// The tensors of `base` as `prefix` + their names.
-    public init(_ base: any TensorSource, prefix: String) { (self.base, self.prefix) = (base, prefix) }
-
-    public var description: String { base.description }
-    public var names: [String] { base.names.map { prefix + $0 } }
-    public func shape(of name: String) -> [Int]? { inner(name).flatMap { base.shape(of: $0) } }
-    public func tensor(_ name: String) throws -> Tensor {
-        guard let inner = inner(name) else { throw CheckpointError("\(base): \(name) is missing") }
-        return try base.tensor(inner)
-    }
-    private func inner(_ name: String) -> String? {
-        name.hasPrefix(prefix) ? String(name.dropFirst(prefix.count)) : nil
-    }
-}

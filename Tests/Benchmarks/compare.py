@@ -5,7 +5,7 @@
     /tmp/venv/bin/python Tests/Benchmarks/compare.py [--rounds 3] [--parts unet vae clip-image clip-text] [--json FILE]
 
 Optional: nothing else needs Python. Real sizes, random weights, the same shapes: a step of the UNet at 512x512 with two
-rows, the VAE's decoder to 512x512, CLIP ViT-H/14 on one photo, SD 1.5's text tower on two prompts. A turn is a process of
+rows, the same where both rows have one latent (guidance), the VAE's decoder to 512x512, CLIP ViT-H/14 on one photo, SD 1.5's text tower on two prompts. A turn is a process of
 its own: one pass that is not counted, then `--repeats` that are; the median of a turn's passes counts, and the table shows
 the median of the turns, their range, and how many times Likeness' time that is. Everything is float32 except "OpenVINO bf16",
 which asks for bf16; on a CPU without avx512_bf16 or AMX OpenVINO computes in f32 all the same, and the table says so.
@@ -19,7 +19,7 @@ import subprocess
 import sys
 import time
 
-PARTS = ["unet", "vae", "clip-image", "clip-text"]
+PARTS = ["unet", "guided-unet", "vae", "clip-image", "clip-text"]
 
 
 def part(name):
@@ -27,7 +27,7 @@ def part(name):
     import torch
 
     torch.manual_seed(0)
-    if name == "unet":
+    if name in ("unet", "guided-unet"):  # diffusers repeats the latent for guidance
         from diffusers import UNet2DConditionModel
 
         unet = UNet2DConditionModel(
@@ -132,8 +132,9 @@ def turn(engine, name, repeats):
 
 
 def likeness_turn(likeness, name, repeats):
+    command = ["unet", "--guided"] if name == "guided-unet" else [name]
     answer = subprocess.run(
-        [likeness, "bench", name, "--json", "--repeats", str(repeats)], check=True, capture_output=True, text=True)
+        [likeness, "bench", *command, "--json", "--repeats", str(repeats)], check=True, capture_output=True, text=True)
     return json.loads(answer.stdout)[0]
 
 

@@ -70,9 +70,9 @@ def pytorch_turn(repeats):
     update()
     seconds = [update() for _ in range(repeats)]
     print(json.dumps({
-        "seconds_per_step": statistics.median(seconds),
-        "trained_parameters": sum(p.numel() for p in trained),
-        "peak_memory_gb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9,
+        "seconds": statistics.median(seconds),
+        "parameters": sum(p.numel() for p in trained),
+        "peakMemoryGB": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9,
         "threads": torch.get_num_threads(), "version": torch.__version__}))
 
 
@@ -95,12 +95,14 @@ def main():
     for _ in range(options.rounds):
         for name, command in turns.items():
             turn = json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout)
+            if name == "Likeness":  # a list of reports
+                turn = turn[0] | turn[0]["subject"]
             results[name].append(turn)
-            print(f"{name}: {turn['seconds_per_step']:.1f} s an update, peak {turn['peak_memory_gb']:.1f} GB", flush=True)
-    parameters = {name: turns[0]["trained_parameters"] for name, turns in results.items()}
+            print(f"{name}: {turn['seconds']:.1f} s an update, peak {turn['peakMemoryGB']:.1f} GB", flush=True)
+    parameters = {name: turns[0]["parameters"] for name, turns in results.items()}
     if len(set(parameters.values())) != 1:
         sys.exit(f"the two do not train the same: {parameters}")
-    medians = {name: statistics.median(turn["seconds_per_step"] for turn in turns) for name, turns in results.items()}
+    medians = {name: statistics.median(turn["seconds"] for turn in turns) for name, turns in results.items()}
     print(f"PyTorch {results['PyTorch'][0]['version']} takes {medians['PyTorch'] / medians['Likeness']:.2f} times as long")
 
 

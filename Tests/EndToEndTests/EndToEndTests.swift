@@ -1,4 +1,5 @@
 import Foundation
+import FoundationNetworking
 import TestSupport
 import Testing
 
@@ -15,6 +16,13 @@ import Testing
             let scores = try await stack.likeness("evaluate", job)
             #expect(scores.contains("IP-Adapter + Self-Attention"))
             #expect(scores.contains("DreamBooth"))
+
+            let (metrics, _) = try await URLSession.shared.data(
+                from: try #require(URL(string: "http://127.0.0.1:\(stack.metricsPort)/metrics")))
+            let figures = String(decoding: metrics, as: UTF8.self)
+            #expect(figures.contains(#"likeness_tasks_total{outcome="done",stage="denoise"} 10"#), "\(figures)")
+            #expect(figures.contains(#"likeness_tasks_running{stage="denoise"} 0"#), "\(figures)")
+            #expect(figures.contains(#"likeness_deliveries_total{queue="likeness.denoise"} 10"#), "\(figures)")
 
             // The person's own weights were trained under everyone's eyes, and are not trained again.
             #expect(try await stack.likeness("jobs", "training", job).contains("120/120"))

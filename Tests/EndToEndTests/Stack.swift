@@ -6,6 +6,8 @@ import TestSupport
 struct Stack: Sendable {
     let servers: PrivateServers
     let folder: URL
+    /// Where the first denoiser answers `/metrics`.
+    let metricsPort: Int
     private let environment: [String: String]
     private let processes = Processes()
 
@@ -33,10 +35,11 @@ struct Stack: Sendable {
             environment["LIKENESS_GATEWAY_URL"] = "http://127.0.0.1:\(portBase + 600)"
             environment["LIKENESS_LEASE_SECONDS"] = "5"
             environment["LIKENESS_THREADS"] = "1"
-            let bare = Stack(servers: servers, folder: folder, environment: environment)
+            let metricsPort = portBase + 601
+            let bare = Stack(servers: servers, folder: folder, metricsPort: metricsPort, environment: environment)
             try await bare.likeness("model", "miniature", "--out", folder.appending(path: "models").path)
             environment.merge(try prepare(folder.appending(path: "models"))) { _, new in new }
-            let stack = Stack(servers: servers, folder: folder, environment: environment)
+            let stack = Stack(servers: servers, folder: folder, metricsPort: metricsPort, environment: environment)
             defer { stack.stopAll() }
             try await stack.likeness(
                 "dataset", "render", "--out", folder.appending(path: "people").path, "--people", "1", "--photos", "12",
@@ -93,6 +96,7 @@ struct Stack: Sendable {
         let process = Process()
         process.executableURL = Self.executable(service)
         process.environment = ProcessInfo.processInfo.environment.merging(environment) { _, new in new }
+        if service == "denoiser", name == nil { process.environment?["LIKENESS_METRICS_PORT"] = String(metricsPort) }
         let log = folder.appending(path: "\(name ?? service).log")
         try Data().write(to: log)
         process.standardInput = FileHandle.nullDevice

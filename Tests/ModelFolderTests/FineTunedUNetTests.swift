@@ -65,7 +65,8 @@ import Testing
 
     private func predict(_ folder: PipelineFolder, _ weights: [String: Tensor]) throws -> [Float] {
         let unet = try folder.unet(fineTunedBy: weights)
-        let x = Tensor((0..<16 * 16 * 4).map { Float($0 % 11) * 0.1 - 0.5 }, shape: [1, 16, 16, 4])
+        let channels = unet.config.inChannels
+        let x = Tensor((0..<16 * 16 * channels).map { Float($0 % 11) * 0.1 - 0.5 }, shape: [1, 16, 16, channels])
         let states = Tensor((0..<77 * 96).map { Float($0 % 13) * 0.1 }, shape: [1, 77, 96])
         return unet(x, timesteps: [10], unet.conditioning(states)).scalars
     }

@@ -25,7 +25,7 @@ import Testing
         #expect(states.shape == [1, 77, unet.config.crossAttentionDim])
         // Common words have a token of their own: start, six words, end.
         #expect(tokens.untruncatedLength == 8)
-        #expect(try folder.vae().decode(.zeros([1, 16, 16, 4])).shape == [1, 64, 64, 3])
+        #expect(try folder.vae().decode(.zeros([1, 16, 16, unet.config.inChannels])).shape == [1, 64, 64, 3])
     }
 
     @Test func theSameSeedGivesTheSameModelAndAnExistingOneIsLeftAlone() throws {

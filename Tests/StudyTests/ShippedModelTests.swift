@@ -47,7 +47,7 @@ import Training
             "text-only", "dreambooth", "ip-adapter-self-attention-max", "ip-adapter-self-attention-avg",
         ]
         let study = try Study(
-            model: Self.model, people: FaceDataset.load(people).people, settings,
+            PipelineFolder(Self.model), people: FaceDataset.load(people).people, settings,
             work: work.appendingPathComponent("work"))
         let outcome = try study.run(say: { _ in }, onPicture: { _, _ in })
         #expect(outcome.methods.contains(.photos) && outcome.methods.contains(.unseenPhoto))

@@ -13,8 +13,10 @@ public struct PrivateServers: Sendable {
     /// - Parameter portBase: Unlike that of any other instance that may run at the same time.
     public init(portBase: Int) {
         self.portBase = portBase
-        // Not within the repository or a home folder: the servers' users must be able to get there.
-        data = URL(filePath: "/tmp").appending(path: "likeness-test-servers-\(portBase)-\(getpid())")
+        // Not within the repository or a home folder: the servers' users must be able to get there. deploy/test names a
+        // folder, and stops what is left in it when a test run crashes.
+        let folder = ProcessInfo.processInfo.environment["LIKENESS_TEST_SERVERS_DATA"]
+        data = URL(filePath: folder ?? "/tmp").appending(path: "private-\(portBase)-\(getpid())")
     }
 
     /// Runs the body with servers up (both, or one of them), and removes them afterwards.
