@@ -9,13 +9,16 @@ import TensorEngine
 /// Turns noise into pictures: the scheduler's loop with classifier-free guidance, then the VAE's decoder.
 ///
 /// Consumes `denoise`, one task at a time; writes `results` and the object store. The stage to scale: start as many as
-/// there is memory and processors for. A picture's bytes do not depend on which of them makes it.
+/// there is memory and processors for. A picture's bytes do not depend on which of them makes it, if all have the same
+/// `LIKENESS_PRECISION`.
 @main
 enum DenoiserService {
     static func main() async {
         await runService("denoiser") { resources in
             // models
             Threads.use(resources.settings.threads)
+            Precision.use(Precision(rawValue: resources.settings.precision) ?? .f32)
+            resources.logger.info("precision: \(Precision.current.rawValue), asked for \(resources.settings.precision)")
             let folder = try PipelineFolder(resources.settings.models, adapter: resources.settings.ipAdapter)
             let pictures = try PictureMaker(folder)
             try await resources.database.registerModel(

@@ -21,6 +21,11 @@ struct BenchCommand: ParsableCommand {
         @Option(help: "Threads; 0 stands for all cores.")
         var threads = 0
 
+        @Option(
+            help: "What numbers are rounded to before they are multiplied: f32 (not at all) or bf16. Sums are f32.",
+            transform: precisionNamed)
+        var precision = Precision.f32
+
         @Flag(help: "Print JSON: a list of reports.")
         var json = false
 
@@ -45,21 +50,43 @@ struct BenchCommand: ParsableCommand {
             }
         }
 
-        /// Runs `pass` once without counting (weights are packed, primitives compiled), then as often as asked.
-        func measure(_ subject: BenchReport.Subject, _ pass: () throws -> Void) throws -> BenchReport {
+        /// Makes the engine compute as asked.
+        func prepare() {
+            Threads.use(threads)
+            Precision.use(precision)
+        }
+
+        /// Runs `pass` once without counting (weights are packed, primitives compiled), then as often as asked; where
+        /// products are rounded, once more without that, to say how far its result lies off.
+        func measure(_ subject: BenchReport.Subject, _ pass: () throws -> Tensor) throws -> BenchReport {
             func seconds() throws -> Double {
                 let start = ContinuousClock.now
-                try pass()
+                _ = try pass()
                 return start.duration(to: .now) / .seconds(1)
             }
             let first = try seconds()
             let before = BenchCommand.usage().ru_minflt
             let counted = try (0..<repeats).map { _ in try seconds() }.sorted()
             let faults = (BenchCommand.usage().ru_minflt - before) / repeats
-            let totals = try Profile.of { try pass() }.totals
+            let totals = try Profile.of { _ = try pass() }.totals
+            var subject = subject
+            subject.precision = precision == .f32 ? nil : precision.rawValue
             return BenchReport(
                 subject, first: first, counted: counted, faults: faults, totals: totals,
-                peak: Threads.peakOperationsPerSecond())
+                peak: Threads.peakOperationsPerSecond(), error: try roundingError(pass))
+        }
+
+        /// Root of the mean square of what rounding changes, by that of the result.
+        private func roundingError(_ pass: () throws -> Tensor) throws -> Double? {
+            guard precision != .f32 else { return nil }
+            let rounded = try pass().scalars
+            let exact = try Precision.with(.f32) { try pass().scalars }
+            var (difference, size) = (0.0, 0.0)
+            for (x, y) in zip(rounded, exact) {
+                difference += Double(x - y) * Double(x - y)
+                size += Double(y) * Double(y)
+            }
+            return (difference / size).squareRoot()
         }
 
         /// Prints the reports as asked.
@@ -121,7 +148,7 @@ struct BenchCommand: ParsableCommand {
         }
 
         func run() throws {
-            Threads.use(options.threads)
+            options.prepare()
             let batch = rows.batch ?? 2  // as guidance needs
             let shape =
                 config == .sd15
@@ -143,7 +170,7 @@ struct BenchCommand: ParsableCommand {
                         pixels: pixels,
                         batch: batch, weights: half?.rawValue)
                 ) {
-                    _ = activations(latent.shape) {
+                    activations(latent.shape) {
                         unet(latent, timesteps: Array(repeating: 500, count: latents), conditioning)
                     }
                 }
@@ -190,4 +217,14 @@ struct BenchCommand: ParsableCommand {
 extension RandomWeights {
     /// How many numbers were asked for.
     var parameters: Int { shapes.values.reduce(0) { $0 + $1.reduce(1, *) } }
+}
+
+/// What `--precision` names.
+func precisionNamed(_ name: String) throws -> Precision {
+    guard let precision = Precision(rawValue: name) else { throw ValidationError("'\(name)': choose f32 or bf16") }
+    guard precision == .f32 || Precision.hasBF16 else {
+        throw ValidationError(
+            "'\(name)': this machine (\(Threads.instructionSet)) has no AVX-512 BF16; leave it at f32")
+    }
+    return precision
 }

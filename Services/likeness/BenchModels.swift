@@ -21,7 +21,7 @@ extension BenchCommand {
         }
 
         func run() throws {
-            Threads.use(options.threads)
+            options.prepare()
             let weights = RandomWeights(seed: 0)
             let vae = try AutoencoderKL(Weights(weights), VAEConfig())
             let latent = BenchCommand.normal(1, [1, size / 8, size / 8, 4])
@@ -29,7 +29,7 @@ extension BenchCommand {
             try options.show([
                 options.measure(
                     .init(name: "vae", config: "sd15", parameters: weights.parameters, pixels: size, batch: 1)
-                ) { _ = activations { vae.decode(latent) } }
+                ) { activations { vae.decode(latent) } }
             ])
         }
     }
@@ -43,7 +43,7 @@ extension BenchCommand {
         @OptionGroup var options: Options
 
         func run() throws {
-            Threads.use(options.threads)
+            options.prepare()
             let batch = rows.batch ?? 1
             var config = CLIPVisionConfig()
             (config.hiddenSize, config.intermediateSize, config.projectionDim) = (1280, 5120, 1024)
@@ -57,7 +57,7 @@ extension BenchCommand {
                     .init(
                         name: "clip-image", config: "ViT-H/14", parameters: weights.parameters,
                         pixels: config.imageSize, batch: batch)
-                ) { _ = clip(pixels).imageEmbeds }
+                ) { clip(pixels).imageEmbeds }
             ])
         }
     }
@@ -72,7 +72,7 @@ extension BenchCommand {
         @OptionGroup var options: Options
 
         func run() throws {
-            Threads.use(options.threads)
+            options.prepare()
             let batch = rows.batch ?? 2
             let weights = RandomWeights(seed: 0)
             let clip = try CLIPTextModel(Weights(weights), .sd15)
@@ -82,7 +82,7 @@ extension BenchCommand {
             try options.show([
                 options.measure(
                     .init(name: "clip-text", config: "sd15", parameters: weights.parameters, pixels: 0, batch: batch)
-                ) { _ = clip(tokens).lastHiddenState }
+                ) { clip(tokens).lastHiddenState }
             ])
         }
     }
@@ -107,7 +107,7 @@ extension BenchCommand {
         }
 
         func run() throws {
-            Threads.use(options.threads)
+            options.prepare()
             let (weights, vaeWeights) = (RandomWeights(seed: 0), RandomWeights(seed: 1))
             let unet = try UNet2DConditionModel(Weights(weights), .sd15)
             let vae = try AutoencoderKL(Weights(vaeWeights), VAEConfig())
@@ -125,7 +125,7 @@ extension BenchCommand {
                     sampler.activations = activations
                     let scheduler = try makeScheduler(.ddim, config: SchedulerConfig(), steps: steps)
                     let latent = sampler(from: noise, scheduler, draw: { _ in noise }, onStep: { _, _ in })
-                    _ = activations([0]) { vae.decode(latent.scaled(by: 1 / vae.config.scalingFactor)) }
+                    return activations([0]) { vae.decode(latent.scaled(by: 1 / vae.config.scalingFactor)) }
                 }
             ])
         }

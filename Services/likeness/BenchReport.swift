@@ -12,6 +12,8 @@ struct BenchReport: Codable {
         var batch: Int
         /// How they are kept; nil stands for f32.
         var weights: String?
+        /// What is rounded before products; nil stands for nothing.
+        var precision: String?
     }
     struct Operation: Codable {
         var kind: String
@@ -36,12 +38,15 @@ struct BenchReport: Codable {
     /// What the machine reaches in registers.
     var peakGigaflopsPerSecond: Double
     var peakMemoryGB: Double
+    /// Relative root mean square of what rounding before products changes; nil where nothing is rounded.
+    var roundingError: Double?
     var operations: [Operation]
 
     init(
         _ subject: Subject, first: Double, counted: [Double], faults: Int, totals: [Profile.Kind: Profile.Total],
-        peak: Double
+        peak: Double, error: Double? = nil
     ) {
+        roundingError = error
         pageFaults = faults
         self.subject = subject
         (threads, instructionSet) = (Threads.count, Threads.instructionSet)
@@ -75,7 +80,7 @@ struct BenchReport: Codable {
             String(
                 format: "%@: %.1f M parameters, %@, %d threads, %@", title as NSString,
                 Double(subject.parameters) / 1e6, (subject.weights ?? "f32") as NSString, threads,
-                instructionSet as NSString),
+                instructionSet as NSString) + (subject.precision.map { ", products in \($0)" } ?? ""),
             String(
                 format: "%.3f s (median; %.3f … %.3f; the first pass %.3f), peak memory %.2f GB, %d page faults a pass",
                 seconds, fastest, slowest, firstSeconds, peakMemoryGB, pageFaults ?? 0),
@@ -83,6 +88,9 @@ struct BenchReport: Codable {
                 format: "%.0f GFLOP, %.0f GFLOP/s, %.2f of this machine's %.0f", gigaflops, gigaflopsPerSecond,
                 gigaflopsPerSecond / peakGigaflopsPerSecond, peakGigaflopsPerSecond),
         ]
+        if let roundingError {
+            lines.append(String(format: "relative RMS error against f32: %.2f %%", roundingError * 100))
+        }
         for operation in operations {
             lines.append(
                 String(

@@ -28,10 +28,14 @@ extension BenchCommand {
             guard size >= 64, size % 64 == 0 else {
                 throw ValidationError("--size \(size): must be a multiple of 64, at least 64")
             }
+            guard options.precision == .f32 else {
+                throw ValidationError(
+                    "--precision \(options.precision.rawValue): training does not round; leave it out")
+            }
         }
 
         func run() throws {
-            Threads.use(options.threads)
+            options.prepare()
             let batch = rows.batch ?? 1
             let config = UNetConfig.sd15
             var unet = try UNet2DConditionModel(Weights(RandomWeights(seed: 0)), config)
@@ -55,6 +59,7 @@ extension BenchCommand {
                 let conditioning = unet.conditioning(text, adapter: adapter.conditioned(on: tokens, scale: 1))
                 let prediction = unet(latents, timesteps: Array(repeating: 500, count: batch), conditioning)
                 optimizer.update([DiffusionLoss.meanSquaredError(prediction, noise).gradients()])
+                return prediction
             }
             try options.show([report])
         }

@@ -1,6 +1,7 @@
 import ArgumentParser
 import Foundation
 import Goldens
+import TensorEngine
 
 /// `likeness verify-goldens DIR`: the engine against references made by the original libraries.
 struct VerifyGoldensCommand: ParsableCommand {
@@ -15,10 +16,15 @@ struct VerifyGoldensCommand: ParsableCommand {
     @Argument(help: "The folder of case folders.", completion: .directory)
     var folder: String
 
+    @Option(
+        help: "f32, or bf16: drawing rounds before products, and is compared by a looser tolerance.",
+        transform: precisionNamed)
+    var precision = Precision.f32
+
     func run() throws {
         var failed = 0
         do {
-            try GoldenSuite.run(URL(fileURLWithPath: folder)) { report in
+            try GoldenSuite.run(URL(fileURLWithPath: folder), precision: precision) { report in
                 print(report.line)
                 if report.outcome == .fail { failed += 1 }
             }

@@ -9,6 +9,9 @@
 //     o /= sum of l
 // with log2(e) in the scale of q. m need not be the maximum itself: any number near it keeps p within a float's range, and
 // one that stays spares o the correction. l holds 16 sums, side by side.
+//
+// With bfloat16 ("words": two numbers in a float's place, see bfloat.h) q, k, v and p are rounded before they are
+// multiplied; scores, sums and o stay floats.
 
 enum { QUERIES = 96, KEYS = 128 };
 
@@ -16,6 +19,7 @@ typedef struct {
     const lk_attention_args *args;
     size_t blocks, keys, padded; // query blocks of a head; keys rounded up to 16; head_dim rounded up to 8
     float *kt, *v; // [B, H, keys/16, d, 16]; [B, H, keys * padded]: panels of 16 columns, the last perhaps of 8
+    size_t unit;   // numbers in a float's place: 2 of words, along d in q and kt, along the keys in p and v
 } attention;
 
 /// 2^x for x <= 9, to about 2 units in the last place; below -126 the answer is that of -126.
@@ -32,27 +36,48 @@ LK_INLINE lk_v16 exp2_small(lk_v16 x) {
     return (lk_v16)((lk_i16)p + ((lk_i16)shifted << 23)); // the integer is in the last bits of `shifted`
 }
 
-static void attention_pack_piece(void *context, size_t piece) {
-    const attention *job = context;
+/// One row of a panel of values, or two, word by word.
+LK_INLINE void attention_value_row(
+    float *to, const lk_attention_args *t, const float *v, size_t j, size_t width, size_t few, const bool words) {
+    lk_v16 row = lk_splat(0), next = row;
+    if (j < t->keys) row = lk_load_few(v + j * t->v_stride, few);
+#ifdef LK_BFLOAT
+    if (words) {
+        if (j + 1 < t->keys) next = lk_load_few(v + (j + 1) * t->v_stride, few);
+        row = lk_paired(row, next);
+    }
+#endif
+    memcpy(to, &row, width * sizeof(float));
+}
+
+LK_INLINE void attention_pack(const attention *job, size_t piece, const bool words) {
     const lk_attention_args *t = job->args;
     size_t d = t->head_dim, head = piece % t->heads, batch = piece / t->heads;
     const float *k = t->k + batch * t->keys * t->k_stride + head * d;
     const float *v = t->v + batch * t->keys * t->v_stride + head * d;
-    float *kt = job->kt + piece * job->keys * d, *vs = job->v + piece * job->keys * job->padded;
-    for (size_t j = 0; j < t->keys; j += 16)
-        lk_pack_panel(kt + j * d, k + j * t->k_stride, LK_F32, t->k_stride, lk_min(16, t->keys - j), d);
+    float *kt = job->kt + piece * job->keys * (d / job->unit);
+    float *vs = job->v + piece * (job->keys / job->unit) * job->padded;
+    for (size_t j = 0; j < t->keys; j += 16) {
+        size_t few = lk_min(16, t->keys - j);
+#ifdef LK_BFLOAT
+        if (words) {
+            lk_pack_words(kt + j * d / 2, k + j * t->k_stride, LK_F32, t->k_stride, few, d / 2);
+            continue;
+        }
+#endif
+        lk_pack_panel(kt + j * d, k + j * t->k_stride, LK_F32, t->k_stride, few, d);
+    }
     for (size_t c = 0; c < job->padded; c += 16) {
         size_t width = lk_min(16, job->padded - c), few = lk_min(width, d - c);
-        for (size_t j = 0; j < job->keys; j++) {
-            float *to = vs + c * job->keys + j * width;
-            memset(to, 0, width * sizeof(float));
-            if (j < t->keys) memcpy(to, v + j * t->v_stride + c, few * sizeof(float));
-        }
+        for (size_t j = 0; j < job->keys; j += job->unit)
+            attention_value_row(vs + (c * job->keys + j * width) / job->unit, t, v + c, j, width, few, words);
     }
 }
 
 /// A row of scores becomes 2^(s - m), without the keys from `allowed` on; o and the sums follow where m changes.
-LK_INLINE void attention_row(float *s, float *o, size_t dp, float *top, float *sums, size_t allowed, size_t padded) {
+/// Words are written over the scores, two in place of one.
+LK_INLINE void attention_row(
+    float *s, float *o, size_t dp, float *top, float *sums, size_t allowed, size_t padded, const bool words) {
     for (size_t j = allowed; j < padded; j++) s[j] = -INFINITY;
     lk_v16 most = lk_load(s);
     for (size_t j = 16; j < padded; j += 16) most = lk_vmax(most, lk_load(s + j));
@@ -72,27 +97,48 @@ LK_INLINE void attention_row(float *s, float *o, size_t dp, float *top, float *s
             p = lk_load(s + j);
         }
         total += p;
+#ifdef LK_BFLOAT
+        if (words) {
+            lk_b16 numbers = lk_round(p);
+            memcpy(s + j / 2, &numbers, sizeof numbers);
+            continue;
+        }
+#endif
         lk_store(s + j, p);
     }
     lk_store(sums, total);
 }
 
-static void attention_piece(void *context, size_t piece) {
-    const attention *job = context;
+/// c[rows, 16] (+)= a b of floats or words.
+LK_INLINE void attention_product(
+    float *c, size_t ldc, const float *a, size_t lda, const float *b, size_t rows, size_t depth, bool add,
+    const bool words) {
+#ifdef LK_BFLOAT
+    if (words) return lk_panel_words(c, ldc, a, lda, b, rows, depth / 2, add);
+#endif
+    lk_panel_product(c, ldc, a, lda, b, rows, depth, add);
+}
+
+LK_INLINE void attention_queries(const attention *job, size_t piece, const bool words) {
     const lk_attention_args *t = job->args;
     size_t d = t->head_dim, dp = job->padded;
     size_t block = piece % job->blocks, head = piece / job->blocks % t->heads, batch = piece / job->blocks / t->heads;
     size_t first = block * QUERIES, rows = lk_min(QUERIES, t->queries - first);
     const float *q = t->q + (batch * t->queries + first) * t->q_stride + head * d;
-    const float *kt = job->kt + (batch * t->heads + head) * job->keys * d;
-    const float *v = job->v + (batch * t->heads + head) * job->keys * dp;
+    size_t unit = words ? 2 : 1, step = d / unit;
+    const float *kt = job->kt + (batch * t->heads + head) * job->keys * step;
+    const float *v = job->v + (batch * t->heads + head) * (job->keys / unit) * dp;
 
     // Scratch of this piece: queries, scores, output, running maximum and sums.
     float *qs = lk_piece_scratch(QUERIES * (d + KEYS + dp + 17));
     float *s = qs + QUERIES * d, *o = s + QUERIES * KEYS, *sums = o + QUERIES * dp, *top = sums + QUERIES * 16;
     float scale = t->scale * 1.44269504f;
     for (size_t i = 0; i < rows; i++) {
-        for (size_t c = 0; c < d; c++) qs[i * d + c] = q[i * t->q_stride + c] * scale;
+        float *row = words ? o : qs + i * d;
+        for (size_t c = 0; c < d; c++) row[c] = q[i * t->q_stride + c] * scale;
+#ifdef LK_BFLOAT
+        if (words) lk_round_row(qs + i * step, row, d);
+#endif
         top[i] = -INFINITY;
     }
     memset(o, 0, rows * dp * sizeof(float));
@@ -102,7 +148,7 @@ static void attention_piece(void *context, size_t piece) {
     for (size_t start = 0; start < end; start += KEYS) {
         size_t width = lk_min(KEYS, end - start), padded = (width + 15) / 16 * 16;
         for (size_t j = 0; j < padded; j += 16)
-            lk_panel_product(s + j, KEYS, qs, d, kt + (start + j) * d, rows, d, false);
+            attention_product(s + j, KEYS, qs, step, kt + (start + j) * step, rows, d, false, words);
         for (size_t i = 0; i < rows; i++) {
             size_t allowed = width;
             if (t->causal) { // query first+i sees keys 0 ... first+i
@@ -112,14 +158,22 @@ static void attention_piece(void *context, size_t piece) {
             if (allowed == 0) {
                 memset(s + i * KEYS, 0, padded * sizeof(float));
             } else {
-                attention_row(s + i * KEYS, o + i * dp, dp, top + i, sums + i * 16, allowed, padded);
+                attention_row(s + i * KEYS, o + i * dp, dp, top + i, sums + i * 16, allowed, padded, words);
             }
         }
         for (size_t c = 0; c + 16 <= dp; c += 16)
-            lk_panel_product(o + c, dp, s, KEYS, v + c * job->keys + start * 16, rows, padded, true);
+            attention_product(
+                o + c, dp, s, KEYS, v + (c * job->keys + start * 16) / unit, rows, padded, true, words);
         if (dp % 16) {
             size_t c = dp - 8;
-            lk_half_panel_product(o + c, dp, s, KEYS, v + c * job->keys + start * 8, rows, padded);
+            const float *half = v + (c * job->keys + start * 8) / unit;
+#ifdef LK_BFLOAT
+            if (words) {
+                lk_half_panel_words(o + c, dp, s, KEYS, half, rows, padded / 2);
+                continue;
+            }
+#endif
+            lk_half_panel_product(o + c, dp, s, KEYS, half, rows, padded);
         }
     }
 
@@ -133,21 +187,39 @@ static void attention_piece(void *context, size_t piece) {
     }
 }
 
+static void attention_pack_piece(void *context, size_t piece) { attention_pack(context, piece, false); }
+static void attention_piece(void *context, size_t piece) { attention_queries(context, piece, false); }
+
+#ifdef LK_BFLOAT
+static void attention_pack_piece_of_words(void *context, size_t piece) { attention_pack(context, piece, true); }
+static void attention_piece_of_words(void *context, size_t piece) { attention_queries(context, piece, true); }
+#endif
+
 static attention attention_job(const lk_attention_args *args) {
-    return (attention){
+    attention job = {
         .args = args, .blocks = lk_pieces(args->queries, QUERIES), .keys = lk_pieces(args->keys, 16) * 16,
-        .padded = lk_pieces(args->head_dim, 8) * 8, .kt = args->scratch};
+        .padded = lk_pieces(args->head_dim, 8) * 8, .kt = args->scratch, .unit = 1};
+#ifdef LK_BFLOAT
+    if (args->bf16 && args->head_dim % 2 == 0) job.unit = 2;
+#endif
+    return job;
 }
 
 void LK(attention_scratch)(size_t *floats, const lk_attention_args *args) {
     attention job = attention_job(args);
-    *floats = args->batch * args->heads * job.keys * (args->head_dim + job.padded);
+    *floats = args->batch * args->heads * job.keys * (args->head_dim + job.padded) / job.unit;
 }
 
 void LK(attention)(const lk_attention_args *args) {
     attention job = attention_job(args);
     size_t heads = args->batch * args->heads;
-    job.v = job.kt + heads * job.keys * args->head_dim;
+    job.v = job.kt + heads * job.keys * args->head_dim / job.unit;
+#ifdef LK_BFLOAT
+    if (job.unit == 2) {
+        lk_parallel(heads, attention_pack_piece_of_words, &job);
+        return lk_parallel(heads * job.blocks, attention_piece_of_words, &job);
+    }
+#endif
     lk_parallel(heads, attention_pack_piece, &job);
     lk_parallel(heads * job.blocks, attention_piece, &job);
 }

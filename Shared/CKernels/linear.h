@@ -11,7 +11,7 @@
 //             c (+)= x panel, for each panel                a panel in L1, x in L2
 //         y = finish(c)
 
-enum { LINEAR_ROWS = 96, LINEAR_DEPTH = 384, LINEAR_PANELS = 20, LINEAR_MOST_ROWS = 1024 };
+enum { LINEAR_ROWS = 96, LINEAR_DEPTH = 384, LINEAR_PANELS = 26, LINEAR_MOST_ROWS = 1024 };
 
 typedef struct {
     const lk_linear_args *args;
@@ -21,33 +21,64 @@ typedef struct {
     size_t depth;              // of a step
 } linear;
 
-LK_INLINE const void *weight_row(const lk_linear_args *t, size_t row) {
-    return (const char *)t->weights + row * t->inputs * (t->format == LK_F32 ? 4 : 2);
-}
-
-/// y of `rows` rows and one panel, from the sums (and, for GEGLU, those of the gates).
+/// A row of y, `panels` of 16 numbers from `first` on, from the sums (and, for GEGLU, those of the gates).
 LK_INLINE void linear_finish(
-    const linear *j, const float *c, size_t ldc, size_t row, size_t rows, size_t panel, const bool gated) {
+    const linear *j, const float *c, size_t row, size_t first, size_t panels, const bool gated) {
     const lk_linear_args *t = j->args;
-    size_t first = panel * 16, few = lk_min(16, j->width - first);
-    lk_v16 bias = lk_splat(0), gate_bias = bias;
-    if (t->bias) bias = lk_load_few(t->bias + first, few);
-    if (t->bias && gated) gate_bias = lk_load_few(t->bias + j->width + first, few);
-    for (size_t r = 0; r < rows; r++) {
-        lk_v16 y = lk_load(c + r * ldc) + bias;
-        if (gated) y *= gelu(lk_load(c + r * ldc + 16) + gate_bias);
+    for (size_t panel = 0; panel < panels; panel++) {
+        size_t o = (first + panel) * 16, few = lk_min(16, j->width - o), at = row * j->width + o;
+        lk_v16 y = lk_load(c + panel * (gated ? 32 : 16));
+        if (t->bias) y += lk_load_few(t->bias + o, few);
+        if (gated) {
+            lk_v16 gate = lk_load(c + panel * 32 + 16);
+            if (t->bias) gate += lk_load_few(t->bias + j->width + o, few);
+            y *= gelu(gate);
+        }
         if (t->finish == LK_ACTIVATED) y = activate(y, t->activation);
-        size_t at = (row + r) * j->width + first;
         if (t->residual) y += lk_load_few(t->residual + at, few);
         lk_store_few(t->y + at, y, few);
     }
 }
 
-static void linear_piece(void *context, size_t piece) {
-    const linear *j = context;
+LK_INLINE void linear_pack(
+    float *to, const lk_linear_args *t, size_t row, size_t few, size_t depth, const bool words) {
+    const void *from = (const char *)t->weights + row * t->inputs * (t->format == LK_F32 ? 4 : 2);
+#ifdef LK_BFLOAT
+    if (words) return lk_pack_words(to, from, t->format, t->inputs, few, depth);
+#endif
+    lk_pack_panel(to, from, t->format, t->inputs, few, depth);
+}
+
+/// `step` floats or words of a row, from the k-th on.
+LK_INLINE void linear_copy(float *to, const float *from, size_t k, size_t step, const bool words) {
+#ifdef LK_BFLOAT
+    if (words) return lk_round_row(to, from + 2 * k, 2 * step);
+#endif
+    memcpy(to, from + k, step * sizeof(float));
+}
+
+LK_INLINE void linear_product(
+    float *c, size_t ldc, const float *a, size_t lda, const float *b, size_t rows, size_t depth, bool add,
+    const bool words) {
+#ifdef LK_BFLOAT
+    if (words) return lk_panel_words(c, ldc, a, lda, b, rows, depth, add);
+#endif
+    lk_panel_product(c, ldc, a, lda, b, rows, depth, add);
+}
+
+/// Asks for the i-th of `parts` parts of what comes next of x, `rows` rows of `count` numbers; products hide the wait.
+LK_INLINE void linear_expect(const linear *j, size_t row, size_t rows, size_t k, size_t count, size_t i, size_t parts) {
+    size_t lines = lk_pieces(count, 16), all = rows * lines;
+    const float *x = j->args->x + row * j->args->inputs + k;
+    for (size_t at = i * all / parts; at < (i + 1) * all / parts; at++)
+        __builtin_prefetch(x + at / lines * j->args->inputs + at % lines * 16, 0, 2);
+}
+
+/// `words`: numbers are rounded to bfloat16, two to a float's place, and so are half as many.
+LK_INLINE void linear_piece_of(const linear *j, size_t piece, const bool words) {
     const lk_linear_args *t = j->args;
     bool gated = t->finish == LK_GATED;
-    size_t depth = t->inputs, stride = j->depth + 16;
+    size_t depth = words ? t->inputs / 2 : t->inputs, stride = j->depth + 16;
     size_t first = piece % j->blocks * j->each, panels = lk_min(j->each, j->panels - first);
     size_t row = piece / j->blocks * j->band, end = lk_min(row + j->band, t->rows);
     size_t columns = panels * (gated ? 2 : 1), ldc = columns * 16;
@@ -56,10 +87,10 @@ static void linear_piece(void *context, size_t piece) {
     for (size_t i = 0; i < panels; i++) {
         size_t from = (first + i) * 16, few = lk_min(16, j->width - from);
         if (gated) { // a panel and its gates side by side
-            lk_pack_panel(b + 2 * i * 16 * depth, weight_row(t, from), t->format, depth, few, depth);
-            lk_pack_panel(b + (2 * i + 1) * 16 * depth, weight_row(t, j->width + from), t->format, depth, few, depth);
+            linear_pack(b + 2 * i * 16 * depth, t, from, few, depth, words);
+            linear_pack(b + (2 * i + 1) * 16 * depth, t, j->width + from, few, depth, words);
         } else {
-            lk_pack_panel(b + i * 16 * depth, weight_row(t, from), t->format, depth, few, depth);
+            linear_pack(b + i * 16 * depth, t, from, few, depth, words);
         }
     }
     size_t groups = lk_pieces(end - row, LINEAR_ROWS);
@@ -69,15 +100,24 @@ static void linear_piece(void *context, size_t piece) {
         for (size_t k = 0; k < depth; k += j->depth) {
             size_t step = lk_min(j->depth, depth - k);
             for (size_t r = 0; r < rows; r++)
-                memcpy(a + r * stride, t->x + (row + r) * depth + k, step * sizeof(float));
-            for (size_t i = 0; i < columns; i++)
-                lk_panel_product(c + i * 16, ldc, a, stride, b + (i * depth + k) * 16, rows, step, k > 0);
+                linear_copy(a + r * stride, t->x + (row + r) * t->inputs, k, step, words);
+            bool last = k + step == depth;
+            size_t next_row = last ? row + rows : row, next_k = last ? 0 : k + step;
+            size_t next_rows = lk_min(rows, end - next_row), next = lk_min(j->depth, depth - next_k);
+            const size_t unit = words ? 2 : 1;
+            for (size_t i = 0; i < columns; i++) {
+                linear_expect(j, next_row, next_rows, next_k * unit, next * unit, i, columns);
+                if (last)
+                    for (size_t r = 0; r < rows; r++)
+                        __builtin_prefetch(t->y + (row + r) * j->width + (first + i * panels / columns) * 16, 1, 2);
+                linear_product(c + i * 16, ldc, a, stride, b + (i * depth + k) * 16, rows, step, k > 0, words);
+            }
         }
-        for (size_t i = 0; i < panels; i++) {
+        for (size_t r = 0; r < rows; r++) { // row by row: whole lines of memory one after another
             if (gated) {
-                linear_finish(j, c + i * 32, ldc, row, rows, first + i, true);
+                linear_finish(j, c + r * ldc, row + r, first, panels, true);
             } else {
-                linear_finish(j, c + i * 16, ldc, row, rows, first + i, false);
+                linear_finish(j, c + r * ldc, row + r, first, panels, false);
             }
         }
         row += rows;
@@ -85,10 +125,21 @@ static void linear_piece(void *context, size_t piece) {
     }
 }
 
+static void linear_piece(void *context, size_t piece) { linear_piece_of(context, piece, false); }
+
+#ifdef LK_BFLOAT
+static void linear_piece_of_words(void *context, size_t piece) { linear_piece_of(context, piece, true); }
+#endif
+
 void LK(linear)(const lk_linear_args *args) {
     if (args->rows == 0 || args->outputs == 0) return;
+    bool words = false;
+#ifdef LK_BFLOAT
+    words = args->bf16 && args->inputs % 2 == 0;
+#endif
+    size_t depth = words ? args->inputs / 2 : args->inputs;
     linear j = {.args = args, .width = args->finish == LK_GATED ? args->outputs / 2 : args->outputs};
-    j.depth = lk_pieces(args->inputs, lk_pieces(args->inputs, LINEAR_DEPTH));
+    j.depth = lk_pieces(depth, lk_pieces(depth, LINEAR_DEPTH));
     j.panels = lk_pieces(j.width, 16);
     size_t most = args->finish == LK_GATED ? LINEAR_PANELS / 2 : LINEAR_PANELS;
     j.blocks = lk_pieces(j.panels, most);
@@ -96,5 +147,8 @@ void LK(linear)(const lk_linear_args *args) {
     j.blocks = lk_pieces(j.panels, j.each);
     j.bands = lk_pieces(args->rows, LINEAR_MOST_ROWS);
     j.band = lk_pieces(args->rows, j.bands);
+#ifdef LK_BFLOAT
+    if (words) return lk_parallel(j.blocks * j.bands, linear_piece_of_words, &j);
+#endif
     lk_parallel(j.blocks * j.bands, linear_piece, &j);
 }

@@ -1,5 +1,6 @@
 internal import Checkpoint
 public import Foundation
+public import TensorEngine
 
 /// What became of one case.
 public struct GoldenReport: Sendable {
@@ -49,8 +50,16 @@ public enum GoldenSuite {
         "training_dreambooth": checkTrainingDreamBooth,
     ]
 
+    /// The cases of what draws pictures, which may round.
+    private static let drawing: Set = [
+        "clip_text", "clip_vision", "vae", "unet", "ip_adapter", "aggregation", "pipeline", "lora",
+    ]
+
     /// Runs every case folder in `folder`, in name order.
-    public static func run(_ folder: URL, report: (GoldenReport) -> Void) throws {
+    ///
+    /// - Parameter precision: with `bf16` tensors are compared as a whole, by a looser tolerance; training and evaluation
+    ///   never round, and their cases are run as with `f32`
+    public static func run(_ folder: URL, precision: Precision = .f32, report: (GoldenReport) -> Void) throws {
         let entries = try FileManager.default.contentsOfDirectory(at: folder, includingPropertiesForKeys: nil)
         let cases = entries.filter {
             FileManager.default.fileExists(atPath: $0.appendingPathComponent("case.json").path)
@@ -58,19 +67,22 @@ public enum GoldenSuite {
         guard !cases.isEmpty else {
             throw CheckpointError("\(folder.path): holds no folder with a case.json; is it a goldens folder?")
         }
-        for url in cases.sorted(by: { $0.lastPathComponent < $1.lastPathComponent }) { report(run(case: url)) }
+        for url in cases.sorted(by: { $0.lastPathComponent < $1.lastPathComponent }) {
+            report(run(case: url, precision: precision))
+        }
     }
 
     /// Runs one case folder.
-    public static func run(case url: URL) -> GoldenReport {
+    public static func run(case url: URL, precision: Precision = .f32) -> GoldenReport {
         let name = url.lastPathComponent
         do {
             let golden = try GoldenCase(url)
             guard let check = checks[golden.kind] else {
                 return GoldenReport(name: name, outcome: .notYet, detail: "no code for case \(golden.kind)")
             }
-            var comparison = Comparison(try golden.tolerance)
-            try check(golden, &comparison)
+            let rounds = precision == .bf16 && drawing.contains(golden.kind)
+            var comparison = Comparison(try golden.tolerance, rounded: rounds)
+            try Precision.with(rounds ? .bf16 : .f32) { try check(golden, &comparison) }
             return GoldenReport(
                 name: name, outcome: comparison.passed ? .pass : .fail, detail: describe(comparison))
         } catch {

@@ -19,6 +19,9 @@ public struct Settings: Sendable {
     public var ipAdapter: URL?
     /// `LIKENESS_THREADS`: threads to compute with; 0 stands for all cores.
     public var threads: Int
+    /// `LIKENESS_PRECISION`: `bf16` lets the denoiser round numbers before products, where the CPU is faster so; `f32` by
+    /// default.
+    public var precision: String
     /// `LIKENESS_TRAINING`: folder of the states of training runs, best seen by all trainers.
     public var training: URL
     /// `LIKENESS_FINE_TUNED_MODELS`: people's own models that a denoiser keeps in memory.
@@ -64,6 +67,10 @@ public struct Settings: Sendable {
         models = URL(fileURLWithPath: config.string(forKey: "models", default: "deploy/miniature"))
         ipAdapter = config.string(forKey: "ip.adapter").map { URL(fileURLWithPath: $0) }
         threads = try positive("threads", "LIKENESS_THREADS", 0)
+        precision = config.string(forKey: "precision", default: "f32")
+        guard ["f32", "bf16"].contains(precision) else {
+            throw SettingsError("LIKENESS_PRECISION=\(precision): must be f32 or bf16")
+        }
         training = URL(fileURLWithPath: config.string(forKey: "training", default: ".likeness/training"))
         fineTunedModels = try positive("fine.tuned.models", "LIKENESS_FINE_TUNED_MODELS", 2)
         guard fineTunedModels >= 1 else {

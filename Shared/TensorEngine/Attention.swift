@@ -80,7 +80,7 @@ extension Tensor {
                 o: out, q: pointer, k: keys.pointer, v: values.pointer, batch: n, heads: heads, queries: queries,
                 keys: keys.shape[1], head_dim: d / heads, q_stride: d, k_stride: d, v_stride: d, o_stride: d,
                 scale: 1 / Float(d / heads).squareRoot(), weight: weight, causal: causal, accumulate: accumulate,
-                scratch: nil)
+                bf16: Precision.roundsProducts, scratch: nil)
             var floats = 0
             lk_attention_scratch(&floats, &args)
             let scratch = Storage(count: floats)

@@ -120,7 +120,7 @@ extension Tensor {
                     y: result.baseAddress, x: pointer, bias: filter.bias?.pointer, per_picture: perPicture?.pointer,
                     residual: residual?.pointer, weights: stored.pointer, format: stored.format, n: n, h: h, w: w,
                     channels: c, oh: oh, ow: ow, outputs: out, pad_top: p.top, pad_left: p.left,
-                    scratch: nil)
+                    bf16: Precision.roundsProducts, scratch: nil)
                 var floats = 0
                 lk_convolve_3x3_scratch(&floats, &args)
                 let scratch = Storage(count: floats)

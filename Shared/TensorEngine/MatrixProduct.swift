@@ -60,7 +60,8 @@ extension Tensor {
                 var args = lk_linear_args(
                     y: result.baseAddress, x: pointer, bias: bias?.pointer, residual: residual?.pointer,
                     weights: stored.pointer, format: stored.format, finish: finish,
-                    activation: (activation ?? .relu).kernel, rows: count / k, inputs: k, outputs: out)
+                    activation: (activation ?? .relu).kernel, rows: count / k, inputs: k, outputs: out,
+                    bf16: Precision.roundsProducts)
                 Profile.measure(.linear, flops: 2 * Double(count) * Double(out)) { lk_linear(&args) }
             }
         }

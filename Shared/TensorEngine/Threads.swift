@@ -8,7 +8,7 @@ public enum Threads {
     /// Number of threads in use.
     public static var count: Int { Int(lk_threads()) }
 
-    /// The instruction set that the kernels were chosen for: `avx512`, `avx2` or `baseline`.
+    /// The instruction set that the kernels were chosen for: `avx512bf16`, `avx512`, `avx2` or `baseline`.
     public static var instructionSet: String { String(cString: lk_variant()) }
 
     /// Operations a second that these threads reach in registers alone, multiplying and adding: a bound for everything

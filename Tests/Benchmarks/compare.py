@@ -7,8 +7,9 @@
 Optional: nothing else needs Python. Real sizes, random weights, the same shapes: a step of the UNet at 512x512 with two
 rows, the same where both rows have one latent (guidance), the VAE's decoder to 512x512, CLIP ViT-H/14 on one photo, SD 1.5's text tower on two prompts. A turn is a process of
 its own: one pass that is not counted, then `--repeats` that are; the median of a turn's passes counts, and the table shows
-the median of the turns, their range, and how many times Likeness' time that is. Everything is float32 except "OpenVINO bf16",
-which asks for bf16; on a CPU without avx512_bf16 or AMX OpenVINO computes in f32 all the same, and the table says so.
+the median of the turns, their range, and how many times Likeness' time that is (the second number: of Likeness bf16's).
+Everything is float32 except "… bf16". On a CPU without avx512_bf16 there is no Likeness bf16, and OpenVINO asked for bf16
+computes in f32 all the same, which the table says.
 """
 import argparse
 import json
@@ -131,11 +132,15 @@ def turn(engine, name, repeats):
     print(json.dumps({"seconds": seconds, "peakMemoryGB": peak, "note": note}))
 
 
-def likeness_turn(likeness, name, repeats):
+def likeness_turn(likeness, name, repeats, precision):
     command = ["unet", "--guided"] if name == "guided-unet" else [name]
     answer = subprocess.run(
-        [likeness, "bench", *command, "--json", "--repeats", str(repeats)], check=True, capture_output=True, text=True)
-    return json.loads(answer.stdout)[0]
+        [likeness, "bench", *command, "--json", "--repeats", str(repeats), "--precision", precision], check=True,
+        capture_output=True, text=True)
+    result = json.loads(answer.stdout)[0]
+    if "roundingError" in result:
+        result["note"] = f"{100 * result['roundingError']:.2f} % off f32"
+    return result
 
 
 def other_turn(engine, name, repeats):
@@ -159,12 +164,13 @@ def main():
     if options.turn:
         return turn(*options.turn, options.repeats)
 
+    own = ["Likeness f32"] + (["Likeness bf16"] if "avx512_bf16" in open("/proc/cpuinfo").read() else [])
     turns = {}
     for name in options.parts:
         for number in range(options.rounds):
-            for engine in ["Likeness f32"] + options.engines:
+            for engine in own + options.engines:
                 result = (
-                    likeness_turn(options.likeness, name, options.repeats) if engine == "Likeness f32"
+                    likeness_turn(options.likeness, name, options.repeats, engine.split()[1]) if engine in own
                     else other_turn(engine, name, options.repeats))
                 turns.setdefault((name, engine), []).append(result)
                 load = os.getloadavg()[0]
@@ -177,13 +183,14 @@ def main():
     print("|---|---|---|---|---|---|---|")
     for (name, engine), results in turns.items():
         seconds = [result["seconds"] for result in results]
-        ours = [result["seconds"] for result in turns[name, "Likeness f32"]]
-        # Ratio of neighbours in time, so that what slows the machine for a while slows both.
-        ratio = statistics.median(theirs / own for theirs, own in zip(seconds, ours))
+        # Ratios of neighbours in time, so that what slows the machine for a while slows both.
+        ratio = ", ".join(
+            f"{statistics.median(theirs / ours['seconds'] for theirs, ours in zip(seconds, turns[name, one])):.2f}"
+            for one in own)
         memory = max(result["peakMemoryGB"] for result in results)
         print(
             f"| {name} | {engine} | {statistics.median(seconds):.2f} | {min(seconds):.2f} … {max(seconds):.2f} "
-            f"| {ratio:.2f} | {memory:.1f} | {results[0].get('note', '')} |")
+            f"| {ratio} | {memory:.1f} | {results[0].get('note', '')} |")
 
 
 if __name__ == "__main__":

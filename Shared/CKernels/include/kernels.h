@@ -10,8 +10,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/// The instruction set in use: avx512, avx2 or baseline.
+/// The instruction set in use: avx512bf16, avx512, avx2 or baseline.
 const char *lk_variant(void);
+/// Whether products of bfloat16 are faster than of floats.
+bool lk_multiplies_bf16(void);
 
 // ---- threads (parallel.c)
 
@@ -75,6 +77,7 @@ typedef struct {
     size_t q_stride, k_stride, v_stride, o_stride;
     float scale, weight;
     bool causal, accumulate;
+    bool bf16;      // as for linear layers: queries, keys, values and weights of the softmax may be rounded
     float *scratch; // as many floats as lk_attention_scratch says
 } lk_attention_args;
 void lk_attention_scratch(size_t *floats, const lk_attention_args *args);
@@ -98,6 +101,7 @@ typedef struct {
     lk_finish finish;
     lk_activation activation;
     size_t rows, inputs, outputs;
+    bool bf16; // numbers may be rounded to bfloat16 before they are multiplied; ignored where that is not faster
 } lk_linear_args;
 void lk_linear(const lk_linear_args *args);
 
@@ -118,6 +122,7 @@ typedef struct {
     const void *weights;
     lk_format format;
     size_t n, h, w, channels, oh, ow, outputs, pad_top, pad_left;
+    bool bf16;      // as for linear layers; of the pixels and filters as Winograd transforms them
     float *scratch; // as many floats as lk_convolve_3x3_scratch says
 } lk_convolution_args;
 void lk_convolve_3x3_scratch(size_t *floats, const lk_convolution_args *args);

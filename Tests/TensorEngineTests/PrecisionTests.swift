@@ -1,0 +1,76 @@
+import TensorEngine
+import Testing
+
+/// Products of numbers rounded to bfloat16. On a machine without them the same must come out as without rounding.
+@Suite struct PrecisionTests {
+    @Test(arguments: [(1, 2, 1), (5, 6, 17), (13, 40, 16), (97, 322, 33), (200, 1282, 350)])
+    func linearLayersMultiplyRoundedNumbers(rows: Int, inputs: Int, outputs: Int) {
+        let (x, weight, bias) = (random([rows, inputs], 1), random([outputs, inputs], 2), random([outputs], 3))
+        let residual = random([rows, outputs], 4)
+        let got = Precision.with(.bf16) { x.linear(weight, bias: bias, activation: .silu, residual: residual) }
+        let want = rounded(x).linear(rounded(weight), bias: bias, activation: .silu, residual: residual)
+        #expect(error(got, want) < 1e-5)
+        let gated = Precision.with(.bf16) { x.gatedLinear(outputs % 2 == 0 ? weight : .stacked([weight, weight])) }
+        let wantGated = rounded(x).gatedLinear(rounded(outputs % 2 == 0 ? weight : .stacked([weight, weight])))
+        #expect(error(gated, wantGated) < 1e-5)
+    }
+
+    @Test func anOddDepthIsNotRounded() {
+        let (x, weight) = (random([9, 33], 1), random([20, 33], 2))
+        #expect(Precision.with(.bf16) { x.linear(weight) }.scalars == x.linear(weight).scalars)
+    }
+
+    @Test(arguments: [(1, 70, 70, 40, false), (2, 200, 77, 80, false), (1, 130, 130, 160, true), (2, 5, 9, 12, false)])
+    func attentionIsNearlyThatWithoutRounding(n: Int, queries: Int, keys: Int, d: Int, causal: Bool) {
+        let (q, k, v) = (random([n, queries, 2 * d], 1), random([n, keys, 2 * d], 2), random([n, keys, 2 * d], 3))
+        let exact = q.attention(keys: k, values: v, heads: 2, causal: causal)
+        expectRounded(Precision.with(.bf16) { q.attention(keys: k, values: v, heads: 2, causal: causal) }, exact, 0.01)
+    }
+
+    /// Few tiles, and so many that each goes through all filters by itself; channels that fill no vector.
+    @Test(arguments: [(2, 8, 8, 16, 16), (1, 13, 19, 34, 40), (1, 64, 64, 32, 24), (2, 56, 61, 48, 70)])
+    func convolutionsAreNearlyThoseWithoutRounding(n: Int, h: Int, w: Int, cin: Int, cout: Int) {
+        let weight = random([cout, cin, 3, 3], 2).scaled(by: 1 / Float(9 * cin).squareRoot())
+        let filter = ConvolutionFilter(weight: weight, bias: random([cout], 3), padding: .init(1))
+        let (x, residual) = (random([n, h, w, cin], 1), random([n, h, w, cout], 4))
+        let exact = x.convolved(filter, perPicture: random([n, cout], 5), residual: residual)
+        expectRounded(
+            Precision.with(.bf16) { x.convolved(filter, perPicture: random([n, cout], 5), residual: residual) }, exact,
+            0.005
+        )
+    }
+
+    private func expectRounded(_ got: Tensor, _ exact: Tensor, _ most: Double) {
+        guard Precision.hasBF16 else {
+            #expect(got.scalars == exact.scalars)
+            return
+        }
+        // Some rounding there must be, or the flag did not reach the kernel.
+        #expect(error(got, exact) > 1e-4)
+        #expect(error(got, exact) < most)
+    }
+
+    private func random(_ shape: [Int], _ seed: UInt64) -> Tensor {
+        Tensor(Philox(seed: seed).normal(shape.reduce(1, *)), shape: shape)
+    }
+
+    /// To the nearest number of eight significant bits, ties to even; where the machine rounds at all.
+    private func rounded(_ x: Tensor) -> Tensor {
+        guard Precision.hasBF16 else { return x }
+        return Tensor(
+            x.scalars.map { number in
+                let bits = number.bitPattern
+                return Float(bitPattern: (bits + 0x7fff + (bits >> 16 & 1)) & 0xffff_0000)
+            }, shape: x.shape)
+    }
+
+    /// Root of the mean square of the difference, by that of what is wanted.
+    private func error(_ got: Tensor, _ want: Tensor) -> Double {
+        var (difference, size) = (0.0, 0.0)
+        for (x, y) in zip(got.scalars, want.scalars) {
+            difference += Double(x - y) * Double(x - y)
+            size += Double(y) * Double(y)
+        }
+        return (difference / size).squareRoot()
+    }
+}
