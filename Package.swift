@@ -167,7 +167,10 @@ let package = Package(
         tests("DiffusionTests", ["Diffusion", "Checkpoint", "TensorEngine", "TestSupport"]),
         tests(
             "TrainingTests",
-            ["Training", "RenderedPeople", "ModelFolder", "Diffusion", "IPAdapter", "Checkpoint", "TensorEngine"]),
+            [
+                "Training", "RenderedPeople", "ModelFolder", "Diffusion", "IPAdapter", "CLIP", "Checkpoint",
+                "TensorEngine",
+            ]),
         tests("StudyTests", ["Study", "Training", "ModelFolder", "RenderedPeople", "Checkpoint"]),
         .target(
             name: "TestSupport", dependencies: ["Checkpoint", "TensorEngine"], path: "Tests/Support",

@@ -46,7 +46,7 @@ struct CompareCommand: ParsableCommand {
     var dreamboothSteps: Int?
 
     @Option(help: "Guidance scale.")
-    var guidance: Float = 3
+    var guidance: Float = 5
 
     @Option(help: "IP-Adapter scale.")
     var scale: Float = 1

@@ -39,11 +39,11 @@ public struct UNetConfig: Codable, Sendable {
     /// A model of SD 1.5's shape in another size.
     public init(
         sampleSize: Int, blockOutChannels: [Int], crossAttentionDim: Int, heads: Int, normNumGroups: Int,
-        layersPerBlock: Int = 2
+        layersPerBlock: Int = 2, latentChannels: Int = 4
     ) {
         let plain = blockOutChannels.count - 1
         self.sampleSize = sampleSize
-        (inChannels, outChannels) = (4, 4)
+        (inChannels, outChannels) = (latentChannels, latentChannels)
         self.layersPerBlock = layersPerBlock
         self.blockOutChannels = blockOutChannels
         downBlockTypes = Array(repeating: "CrossAttnDownBlock2D", count: plain) + ["DownBlock2D"]

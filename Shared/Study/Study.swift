@@ -16,7 +16,7 @@ public struct StudySettings: Codable, Sendable, Equatable {
     /// Pictures of each person by each method; each from the caption of an unseen photo.
     public var picturesPerPerson = 4
     public var steps = 25
-    public var guidanceScale: Float = 3
+    public var guidanceScale: Float = 5
     public var ipAdapterScale: Float = 1
     /// How many people, the first ones, are fine-tuned on, which takes long; nil for all.
     public var fineTunedPeople: Int?

@@ -84,7 +84,7 @@ public struct AdapterTraining: Sendable {
         return try loop.run(objective, report: report)
     }
 
-    /// Self-attention from random weights, and the folder's IP-Adapter, all of it.
+    /// Self-attention from a start close to average pooling, and the folder's IP-Adapter, all of it.
     ///
     /// - Parameters:
     ///   - people: with at least two photos each; ten are used
@@ -115,15 +115,16 @@ public struct AdapterTraining: Sendable {
         let unet = try unet()
         let set = ParameterSet(try folder.adapterSource())
         let adapter = try IPAdapterModel(Weights(set), for: unet)
-        let attentionSet = ParameterSet(random("attention"))
+        let denoising = try denoising(unet, people, minimumPhotos: 2, say)
+        let attentionSet = ParameterSet(
+            SelfAttentionStart(averages: denoising.data.averages(), random: random("attention")))
         let attention = try PhotoSelfAttention(
             Weights(attentionSet), width: projection.embeddingWidth, heads: settings.heads)
         var parameters = set.parameters
         for (name, tensor) in attentionSet.parameters { parameters[Self.prefix + name] = tensor }
         let objective = SelfAttentionObjective(
             parameters: parameters, batchSize: settings.batchSize,
-            denoising: try denoising(unet, people, minimumPhotos: 2, say), adapter: adapter, attention: attention,
-            aggregation: aggregation, seed: settings.seed)
+            denoising: denoising, adapter: adapter, attention: attention, aggregation: aggregation, seed: settings.seed)
         let result = try loop.run(objective, report: report)
         return (
             Dictionary(uniqueKeysWithValues: result.map { (String($0.key.trimmingPrefix(Self.prefix)), $0.value) }),

@@ -4,6 +4,10 @@ internal import TensorEngine
 
 /// Trains CLIP's two towers: in a batch of captioned photos every photo is to find its caption and every caption its
 /// photo (Radford et al., arXiv 2103.00020, figure 3).
+///
+/// Half of the captions say only what the person looks like, a quarter the scene, a quarter both. With both in all of
+/// them the scene alone tells a batch apart, and the image tower learns nothing of hair, beard and eyes, which is what
+/// IP-Adapter has to read from it.
 struct ContrastiveObjective: TrainingObjective {
     let parameters: [String: Tensor]
     let batchSize: Int
@@ -21,9 +25,17 @@ struct ContrastiveObjective: TrainingObjective {
         let chosen = random.sample(batchSize, below: album.photos.count)
         let captions = chosen.map { index in
             let photo = album.photos[index]
-            return photo.appearance.map { "\(photo.caption), \($0)" } ?? photo.caption
+            guard let appearance = photo.appearance else { return photo.caption }
+            return switch random.integer(below: 4) {
+            case 0, 1: appearance
+            case 2: photo.caption
+            default: "\(photo.caption), \(appearance)"
+            }
         }
-        let texts = textProjection(text(captions.map { tokenizer($0).ids }).pooled).normalizedRows()
+        let tokens = captions.map { tokenizer($0) }
+        // Attention is causal: what follows the longest text's end token changes nothing.
+        let longest = tokens.map { $0.attentionMask.reduce(0, +) }.max() ?? 0
+        let texts = textProjection(text(tokens.map { Array($0.ids.prefix(longest)) }).pooled).normalizedRows()
         let images = vision(CLIPImageProcessor.pixels(of: album, chosen)).imageEmbeds.normalizedRows()
         let logits = images.linear(texts).scaled(by: Self.logitScale)
         let labels = Array(0..<chosen.count)

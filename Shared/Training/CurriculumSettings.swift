@@ -27,16 +27,16 @@ public struct CurriculumSettings: Codable, Sendable, Equatable {
     public var pretrainingPeople = 2000
     public var pretrainingPhotos = 6
     /// People of the data set proper (two thirds train, one third tests) and photos of each.
-    public var people = 600
+    public var people = 1500
     public var photos = 14
     /// Updates of each stage, by name.
     public var steps: [String: Int] = [
-        "vae": 4000, "clip": 600, "unet": 5500, "inception": 2500, "identity": 1500, "ip-adapter": 900,
+        "vae": 10000, "clip": 2000, "unet": 4000, "inception": 2500, "identity": 1500, "ip-adapter": 900,
         "self-attention": 1000,
     ]
     /// Pictures in a batch, by stage; an update takes two batches, one on each core.
     public var batchSize: [String: Int] = [
-        "vae": 8, "clip": 64, "unet": 16, "inception": 32, "identity": 32, "ip-adapter": 16, "self-attention": 16,
+        "vae": 4, "clip": 64, "unet": 16, "inception": 32, "identity": 32, "ip-adapter": 16, "self-attention": 16,
     ]
     /// Learning rates after warm-up, by stage.
     public var learningRate: [String: Float] = [

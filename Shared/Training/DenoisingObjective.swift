@@ -9,7 +9,7 @@ internal import TensorEngine
 /// Latents, captions and photo embeddings of an album, computed once by the frozen parts of the model.
 struct EncodedAlbum: Sendable {
     let album: Album
-    /// Mean and deviation of every photo's posterior, times the scaling factor: [photos, h, w, 4] each.
+    /// Mean and deviation of every photo's posterior, times the scaling factor: [photos, h, w, latent channels] each.
     let mean, deviation: Tensor
     /// CLIP embedding of every photo [photos, E]; nil where no image condition is trained.
     let embeddings: Tensor?
@@ -40,8 +40,17 @@ struct EncodedAlbum: Sendable {
         }
     }
 
-    /// Samples of the posteriors of `indices`, [N, h, w, 4].
+    /// Samples of the posteriors of `indices`, [N, h, w, latent channels].
     func latents(_ indices: [Int], _ noise: Tensor) -> Tensor { rows(mean, indices) + rows(deviation, indices) * noise }
+
+    /// Mean embedding of each person's photos, [people, E].
+    func averages() -> Tensor {
+        guard let embeddings else { preconditionFailure("no photo embeddings") }
+        return .stacked(
+            album.people.map { photos in
+                embeddings.gathered(photos).reshaped([1, photos.count, -1]).meanOverTokens()
+            })
+    }
 
     private func rows(_ table: Tensor, _ indices: [Int]) -> Tensor {
         table.reshaped([table.shape[0], -1]).gathered(indices).reshaped([indices.count] + table.shape.dropFirst())

@@ -25,6 +25,7 @@ import Testing
         #expect(states.shape == [1, 77, unet.config.crossAttentionDim])
         // Common words have a token of their own: start, six words, end.
         #expect(tokens.untruncatedLength == 8)
+        #expect(unet.config.inChannels == 8)
         #expect(try folder.vae().decode(.zeros([1, 16, 16, unet.config.inChannels])).shape == [1, 64, 64, 3])
     }
 

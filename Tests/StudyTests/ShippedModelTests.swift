@@ -51,8 +51,7 @@ import Training
             work: work.appendingPathComponent("work"))
         let outcome = try study.run(say: { _ in }, onPicture: { _, _ in })
         #expect(outcome.methods.contains(.photos) && outcome.methods.contains(.unseenPhoto))
-        // Max pooling is drawn but not asked for more: it is not clearly above strangers (README).
-        let resembling: [StudyMethod] = [.ipAdapter, .ipAdapterAvg, .selfAttention]
+        let resembling: [StudyMethod] = [.ipAdapter, .ipAdapterMax, .ipAdapterAvg, .selfAttention]
         let strangers = outcome.otherPeople.reduce(0, +) / Double(outcome.otherPeople.count)
         for method in resembling {
             let own = outcome.pictures.filter { $0.method == method }.map(\.identitySimilarity)

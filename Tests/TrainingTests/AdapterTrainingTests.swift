@@ -1,5 +1,7 @@
+import CLIP
 import Checkpoint
 import Foundation
+import IPAdapter
 import ModelFolder
 import RenderedPeople
 import TensorEngine
@@ -72,6 +74,30 @@ import Training
         #expect(training.place(of: .selfAttention).path == place.selfAttention.path)
         #expect(try folder.selfAttention() != nil)
         #expect(try folder.selfAttentionAdapter(for: folder.unet()) != nil)
+    }
+
+    /// Two updates of next to nothing leave it where it begins: every photo's row is near the average of all, in the
+    /// average's own scale.
+    @Test func selfAttentionBeginsCloseToAveragePooling() throws {
+        let place = try Place()
+        let folder = try PipelineFolder(place.model)
+        var loop = place.loop(.selfAttention)
+        loop.optimizer.learningRate = 1e-12
+        let (trained, metadata) = try AdapterTraining(folder, settings).selfAttention(
+            place.people, loop, report: { _ in })
+        try SafetensorsWriter.write(trained, metadata: metadata, to: place.selfAttention)
+        let attention = try #require(try folder.selfAttention())
+        let photos = try place.people[0].photos.prefix(9).map { try $0.image() }
+        let seen = try CLIPImageProcessor(size: folder.visionConfig().imageSize)
+        let embeddings = try Tensor.stacked(photos.map { try folder.vision()(seen($0)).imageEmbeds })
+        let average = embeddings.reshaped([1, 9, -1]).meanOverTokens().scalars
+        let rows = attention(embeddings.reshaped([1, 9, -1])).scalars
+        let size = average.reduce(0) { $0 + $1 * $1 }.squareRoot()
+        for row in 0..<9 {
+            let own = rows[row * average.count..<(row + 1) * average.count]
+            let difference = zip(own, average).reduce(0) { $0 + ($1.0 - $1.1) * ($1.0 - $1.1) }.squareRoot()
+            #expect(difference < 0.35 * size, "row \(row): \(difference) of \(size)")
+        }
     }
 
     @Test func whatIsWrongWithPhotosAndCaptionsIsSaidOnce() throws {
