@@ -109,16 +109,6 @@ LK_INLINE void attention_row(
     lk_store(sums, total);
 }
 
-/// c[rows, 16] (+)= a b of floats or words.
-LK_INLINE void attention_product(
-    float *c, size_t ldc, const float *a, size_t lda, const float *b, size_t rows, size_t depth, bool add,
-    const bool words) {
-#ifdef LK_BFLOAT
-    if (words) return lk_panel_words(c, ldc, a, lda, b, rows, depth / 2, add);
-#endif
-    lk_panel_product(c, ldc, a, lda, b, rows, depth, add);
-}
-
 LK_INLINE void attention_queries(const attention *job, size_t piece, const bool words) {
     const lk_attention_args *t = job->args;
     size_t d = t->head_dim, dp = job->padded;
@@ -148,7 +138,7 @@ LK_INLINE void attention_queries(const attention *job, size_t piece, const bool 
     for (size_t start = 0; start < end; start += KEYS) {
         size_t width = lk_min(KEYS, end - start), padded = (width + 15) / 16 * 16;
         for (size_t j = 0; j < padded; j += 16)
-            attention_product(s + j, KEYS, qs, step, kt + (start + j) * step, rows, d, false, words);
+            lk_product(s + j, KEYS, qs, step, kt + (start + j) * step, rows, step, false, words);
         for (size_t i = 0; i < rows; i++) {
             size_t allowed = width;
             if (t->causal) { // query first+i sees keys 0 ... first+i
@@ -162,8 +152,8 @@ LK_INLINE void attention_queries(const attention *job, size_t piece, const bool 
             }
         }
         for (size_t c = 0; c + 16 <= dp; c += 16)
-            attention_product(
-                o + c, dp, s, KEYS, v + (c * job->keys + start * 16) / unit, rows, padded, true, words);
+            lk_product(
+                o + c, dp, s, KEYS, v + (c * job->keys + start * 16) / unit, rows, padded / unit, true, words);
         if (dp % 16) {
             size_t c = dp - 8;
             const float *half = v + (c * job->keys + start * 8) / unit;

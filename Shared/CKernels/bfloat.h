@@ -1,6 +1,7 @@
 // Products of bfloat16 numbers with sums in 32 bits (AVX-512 BF16's VDPBF16PS): twice the rate of 32-bit products, half of
 // what they read. Two neighbouring numbers of the depth share a word of 32 bits, the earlier one in the low half, so that
 // rows and panels of words move as those of floats do.
+#ifdef LK_BFLOAT
 #include <immintrin.h>
 
 typedef uint16_t lk_b16 __attribute__((vector_size(32)));
@@ -146,4 +147,15 @@ static void lk_half_panel_words(float *c, size_t ldc, const float *a, size_t lda
             *to = *to + (lk_v8)sum[r];
         }
     }
+}
+#endif
+
+/// c[m, 16] (+)= a[m, depth] b[depth, 16], of floats or of words.
+LK_INLINE void lk_product(
+    float *c, size_t ldc, const float *a, size_t lda, const float *b, size_t m, size_t depth, bool add,
+    const bool words) {
+#ifdef LK_BFLOAT
+    if (words) return lk_panel_words(c, ldc, a, lda, b, m, depth, add);
+#endif
+    lk_panel_product(c, ldc, a, lda, b, m, depth, add);
 }

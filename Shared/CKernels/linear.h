@@ -57,15 +57,6 @@ LK_INLINE void linear_copy(float *to, const float *from, size_t k, size_t step, 
     memcpy(to, from + k, step * sizeof(float));
 }
 
-LK_INLINE void linear_product(
-    float *c, size_t ldc, const float *a, size_t lda, const float *b, size_t rows, size_t depth, bool add,
-    const bool words) {
-#ifdef LK_BFLOAT
-    if (words) return lk_panel_words(c, ldc, a, lda, b, rows, depth, add);
-#endif
-    lk_panel_product(c, ldc, a, lda, b, rows, depth, add);
-}
-
 /// Asks for the i-th of `parts` parts of what comes next of x, `rows` rows of `count` numbers; products hide the wait.
 LK_INLINE void linear_expect(const linear *j, size_t row, size_t rows, size_t k, size_t count, size_t i, size_t parts) {
     size_t lines = lk_pieces(count, 16), all = rows * lines;
@@ -110,7 +101,7 @@ LK_INLINE void linear_piece_of(const linear *j, size_t piece, const bool words) 
                 if (last)
                     for (size_t r = 0; r < rows; r++)
                         __builtin_prefetch(t->y + (row + r) * j->width + (first + i * panels / columns) * 16, 1, 2);
-                linear_product(c + i * 16, ldc, a, stride, b + (i * depth + k) * 16, rows, step, k > 0, words);
+                lk_product(c + i * 16, ldc, a, stride, b + (i * depth + k) * 16, rows, step, k > 0, words);
             }
         }
         for (size_t r = 0; r < rows; r++) { // row by row: whole lines of memory one after another

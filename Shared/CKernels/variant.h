@@ -14,9 +14,7 @@
 #include "normalization.h"
 #include "product.h"
 #include "pack.h"
-#ifdef LK_BFLOAT
 #include "bfloat.h"
-#endif
 #include "attention.h"
 #include "linear.h"
 #include "layout.h"

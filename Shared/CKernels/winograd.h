@@ -215,15 +215,6 @@ LK_INLINE void winograd_output_tile(
     }
 }
 
-LK_INLINE void winograd_product(
-    float *c, size_t ldc, const float *a, size_t lda, const float *b, size_t rows, size_t depth, bool add,
-    const bool words) {
-#ifdef LK_BFLOAT
-    if (words) return lk_panel_words(c, ldc, a, lda, b, rows, depth, add);
-#endif
-    lk_panel_product(c, ldc, a, lda, b, rows, depth, add);
-}
-
 /// One block of output channels, for all tiles of the stretch.
 LK_INLINE void winograd_output_block(const winograd *j, size_t piece, const bool words) {
     const lk_convolution_args *t = j->args;
@@ -239,7 +230,7 @@ LK_INLINE void winograd_output_block(const winograd *j, size_t piece, const bool
         for (size_t p = 0; p < points; p++) // u[p] stays in the cache for all tiles
             for (size_t block = 0; block < j->blocks; block++)
                 for (size_t panel = 0; panel < panels; panel++)
-                    winograd_product(
+                    lk_product(
                         m + p * m_plane + (block * TILES * panels + panel) * 16, panels * 16,
                         j->v + block * j->block + p * j->plane + from, j->row, u + p * plane + panel * depth * 16,
                         lk_min(TILES, j->tiles - block * TILES), depth, from > 0, words);
