@@ -137,8 +137,7 @@ LK_INLINE void attention_queries(const attention *job, size_t piece, const bool 
     size_t end = t->causal ? lk_min(t->keys, first + rows) : t->keys;
     for (size_t start = 0; start < end; start += KEYS) {
         size_t width = lk_min(KEYS, end - start), padded = (width + 15) / 16 * 16;
-        for (size_t j = 0; j < padded; j += 16)
-            lk_product(s + j, KEYS, qs, step, kt + (start + j) * step, rows, step, false, words);
+        lk_products(s, KEYS, qs, step, kt + start * step, step * 16, padded / 16, rows, step, false, words);
         for (size_t i = 0; i < rows; i++) {
             size_t allowed = width;
             if (t->causal) { // query first+i sees keys 0 ... first+i
@@ -151,13 +150,12 @@ LK_INLINE void attention_queries(const attention *job, size_t piece, const bool 
                 attention_row(s + i * KEYS, o + i * dp, dp, top + i, sums + i * 16, allowed, padded, words);
             }
         }
-        for (size_t c = 0; c + 16 <= dp; c += 16)
-            lk_product(
-                o + c, dp, s, KEYS, v + (c * job->keys + start * 16) / unit, rows, padded / unit, true, words);
+        lk_products(
+            o, dp, s, KEYS, v + start * 16 / unit, job->keys * 16 / unit, dp / 16, rows, padded / unit, true, words);
         if (dp % 16) {
             size_t c = dp - 8;
             const float *half = v + (c * job->keys + start * 8) / unit;
-#ifdef LK_BFLOAT
+#ifdef LK_VECTORS_OF_WORDS
             if (words) {
                 lk_half_panel_words(o + c, dp, s, KEYS, half, rows, padded / 2);
                 continue;
@@ -191,6 +189,9 @@ static attention attention_job(const lk_attention_args *args) {
         .padded = lk_pieces(args->head_dim, 8) * 8, .kt = args->scratch, .unit = 1};
 #ifdef LK_BFLOAT
     if (args->bf16 && args->head_dim % 2 == 0) job.unit = 2;
+#endif
+#ifdef LK_TILES
+    if (job.unit == 2) job.padded = lk_pieces(args->head_dim, 16) * 16;
 #endif
     return job;
 }

@@ -79,6 +79,8 @@ static void lk_pack_words(float *to, const void *from, lk_format format, size_t 
     }
 }
 
+#ifndef LK_TILES // which multiply them faster (tiles.h)
+#define LK_VECTORS_OF_WORDS
 LK_INLINE lk_v16 lk_add_products(lk_v16 sum, lk_w16 a, lk_w16 b) {
     return (lk_v16)_mm512_dpbf16_ps((__m512)sum, (__m512bh)a, (__m512bh)b);
 }
@@ -148,14 +150,5 @@ static void lk_half_panel_words(float *c, size_t ldc, const float *a, size_t lda
         }
     }
 }
+#endif // LK_TILES
 #endif
-
-/// c[m, 16] (+)= a[m, depth] b[depth, 16], of floats or of words.
-LK_INLINE void lk_product(
-    float *c, size_t ldc, const float *a, size_t lda, const float *b, size_t m, size_t depth, bool add,
-    const bool words) {
-#ifdef LK_BFLOAT
-    if (words) return lk_panel_words(c, ldc, a, lda, b, m, depth, add);
-#endif
-    lk_panel_product(c, ldc, a, lda, b, m, depth, add);
-}

@@ -1,7 +1,9 @@
-// Chooses the kernels' variant once, by what this CPU has; LIKENESS_CPU=baseline|avx2|avx512|avx512bf16 asks for a lower one.
+// Chooses the kernels' variant once, by what this CPU has; LIKENESS_CPU=baseline|avx2|avx512|avx512bf16|amx asks for a lower one.
 #include "kernel_list.h"
 #include "support_system.h"
 #include <pthread.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 typedef struct {
 #define FIELD(name, parameters, arguments) void(*name) parameters;
@@ -9,31 +11,43 @@ typedef struct {
 } table;
 
 #define DECLARE(name, parameters, arguments)                                                                          \
+    void lk_##name##_amx parameters;                                                                                  \
     void lk_##name##_avx512bf16 parameters;                                                                           \
     void lk_##name##_avx512 parameters;                                                                               \
     void lk_##name##_avx2 parameters;                                                                                 \
     void lk_##name##_baseline parameters;
 LK_KERNELS(DECLARE)
 
+#define AMX(name, parameters, arguments) lk_##name##_amx,
 #define AVX512BF16(name, parameters, arguments) lk_##name##_avx512bf16,
 #define AVX512(name, parameters, arguments) lk_##name##_avx512,
 #define AVX2(name, parameters, arguments) lk_##name##_avx2,
 #define BASELINE(name, parameters, arguments) lk_##name##_baseline,
-static const table avx512bf16 = {LK_KERNELS(AVX512BF16)}, avx512 = {LK_KERNELS(AVX512)};
+static const table amx = {LK_KERNELS(AMX)}, avx512bf16 = {LK_KERNELS(AVX512BF16)}, avx512 = {LK_KERNELS(AVX512)};
 static const table avx2 = {LK_KERNELS(AVX2)}, baseline = {LK_KERNELS(BASELINE)};
 
 static const table *chosen;
 static const char *chosen_name;
 
+/// Linux gives a process the tiles' state only if it asks (arch/x86/include/uapi/asm/prctl.h).
+static bool tiles_allowed(void) {
+    enum { ARCH_REQ_XCOMP_PERM = 0x1023, XFEATURE_XTILEDATA = 18 };
+    return syscall(SYS_arch_prctl, ARCH_REQ_XCOMP_PERM, XFEATURE_XTILEDATA) == 0;
+}
+
 static void choose(void) {
     const char *limit = getenv("LIKENESS_CPU");
-    if (!limit) limit = "avx512bf16";
+    if (!limit) limit = "amx";
     __builtin_cpu_init();
     int has512 = __builtin_cpu_supports("x86-64-v4"), has2 = __builtin_cpu_supports("x86-64-v3");
     int has_bf16 = has512 && __builtin_cpu_supports("avx512bf16");
-    if (has_bf16 && strcmp(limit, "avx512bf16") == 0) {
+    int has_tiles = has_bf16 && __builtin_cpu_supports("amx-tile") && __builtin_cpu_supports("amx-bf16");
+    bool tiles = strcmp(limit, "amx") == 0;
+    if (has_tiles && tiles && tiles_allowed()) {
+        chosen = &amx, chosen_name = "amx";
+    } else if (has_bf16 && (tiles || strcmp(limit, "avx512bf16") == 0)) {
         chosen = &avx512bf16, chosen_name = "avx512bf16";
-    } else if (has512 && strncmp(limit, "avx512", 6) == 0) {
+    } else if (has512 && (tiles || strncmp(limit, "avx512", 6) == 0)) {
         chosen = &avx512, chosen_name = "avx512";
     } else if (has2 && strcmp(limit, "baseline") != 0) {
         chosen = &avx2, chosen_name = "avx2";
@@ -53,7 +67,8 @@ const char *lk_variant(void) {
     return chosen_name;
 }
 
-bool lk_multiplies_bf16(void) { return kernels() == &avx512bf16; }
+bool lk_multiplies_bf16(void) { return kernels() == &avx512bf16 || lk_has_tiles(); }
+bool lk_has_tiles(void) { return kernels() == &amx; }
 
 #define CALL(name, parameters, arguments)                                                                             \
     void lk_##name parameters { kernels()->name arguments; }

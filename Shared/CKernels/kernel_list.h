@@ -19,7 +19,7 @@
     X(linear, (const lk_linear_args *args), (args)) \
     X(convolve_3x3_scratch, (size_t *floats, const lk_convolution_args *args), (floats, args)) \
     X(convolve_3x3, (const lk_convolution_args *args), (args)) \
-    X(peak, (double *flops, size_t rounds), (flops, rounds)) \
+    X(peak, (double *flops, size_t rounds, bool bf16), (flops, rounds, bf16)) \
     X(transpose, (float *y, const float *x, size_t n, size_t a, size_t b), (y, x, n, a, b)) \
     X(concat, (float *y, const float *x, const float *z, size_t rows, size_t a, size_t b), (y, x, z, rows, a, b)) \
     X(upsample_nearest, (float *y, const float *x, size_t n, size_t h, size_t w, size_t c, size_t oh, size_t ow), (y, x, n, h, w, c, oh, ow)) \

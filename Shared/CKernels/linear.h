@@ -96,12 +96,15 @@ LK_INLINE void linear_piece_of(const linear *j, size_t piece, const bool words) 
             size_t next_row = last ? row + rows : row, next_k = last ? 0 : k + step;
             size_t next_rows = lk_min(rows, end - next_row), next = lk_min(j->depth, depth - next_k);
             const size_t unit = words ? 2 : 1;
-            for (size_t i = 0; i < columns; i++) {
-                linear_expect(j, next_row, next_rows, next_k * unit, next * unit, i, columns);
+            for (size_t i = 0, some; i < columns; i += some) {
+                some = words ? lk_min(LK_PANELS, columns - i) : 1;
+                for (size_t part = i; part < i + some; part++)
+                    linear_expect(j, next_row, next_rows, next_k * unit, next * unit, part, columns);
                 if (last)
                     for (size_t r = 0; r < rows; r++)
                         __builtin_prefetch(t->y + (row + r) * j->width + (first + i * panels / columns) * 16, 1, 2);
-                lk_product(c + i * 16, ldc, a, stride, b + (i * depth + k) * 16, rows, step, k > 0, words);
+                lk_products(
+                    c + i * 16, ldc, a, stride, b + (i * depth + k) * 16, depth * 16, some, rows, step, k > 0, words);
             }
         }
         for (size_t r = 0; r < rows; r++) { // row by row: whole lines of memory one after another
@@ -131,6 +134,7 @@ void LK(linear)(const lk_linear_args *args) {
     size_t depth = words ? args->inputs / 2 : args->inputs;
     linear j = {.args = args, .width = args->finish == LK_GATED ? args->outputs / 2 : args->outputs};
     j.depth = lk_pieces(depth, lk_pieces(depth, LINEAR_DEPTH));
+    if (words) j.depth = lk_pieces(j.depth, 16) * 16;
     j.panels = lk_pieces(j.width, 16);
     size_t most = args->finish == LK_GATED ? LINEAR_PANELS / 2 : LINEAR_PANELS;
     j.blocks = lk_pieces(j.panels, most);

@@ -72,28 +72,3 @@ static void lk_half_panel_product(
         }
     }
 }
-
-typedef struct {
-    size_t rounds;
-    float *results;
-} peak;
-
-static void peak_piece(void *context, size_t piece) {
-    const peak *j = context;
-    lk_v16 sum[LK_ROWS], factor = lk_splat(0.999f), offset = lk_splat(0.001f);
-    for (int r = 0; r < LK_ROWS; r++) sum[r] = lk_splat((float)r);
-    for (size_t i = 0; i < j->rounds; i++)
-#pragma clang loop unroll(full)
-        for (int r = 0; r < LK_ROWS; r++) sum[r] = sum[r] * factor + offset;
-    for (int r = 1; r < LK_ROWS; r++) sum[0] += sum[r];
-    j->results[piece] = lk_hsum(sum[0]);
-}
-
-void LK(peak)(double *flops, size_t rounds) {
-    size_t threads = (size_t)lk_threads();
-    float *results = lk_scratch(threads);
-    peak j = {rounds, results};
-    lk_parallel(threads, peak_piece, &j);
-    *flops = results[0] >= 0 ? 2.0 * 16 * LK_ROWS * (double)(rounds * threads) : 0;
-    free(results);
-}

@@ -94,7 +94,7 @@ LK_INLINE void winograd_output(lk_v16 y[STEP], const lk_v16 x[SIDE], const bool 
 
 /// Sixteen numbers to the place of their channels in v; of words half as many floats.
 LK_INLINE void winograd_keep(float *v, size_t channel, lk_v16 numbers, const bool words) {
-#ifdef LK_BFLOAT
+#ifdef LK_VECTORS_OF_WORDS
     if (words) {
         lk_b16 rounded = lk_round(numbers);
         memcpy(v + channel / 2, &rounded, sizeof rounded);
@@ -173,7 +173,7 @@ LK_INLINE void winograd_filters(
         for (size_t c = 0; c < some; c += words ? 2 : 1) {
             lk_v16 points[SIDE][SIDE];
             winograd_points(points, filters + c * 9 * 16, words);
-#ifdef LK_BFLOAT
+#ifdef LK_VECTORS_OF_WORDS
             if (words) {
                 lk_v16 next[SIDE][SIDE];
                 winograd_points(next, filters + (c + 1) * 9 * 16, words);
@@ -229,11 +229,10 @@ LK_INLINE void winograd_output_block(const winograd *j, size_t piece, const bool
                 u + panel * depth * 16, plane, t, (first_panel + panel) * 16, from * unit, depth * unit, words);
         for (size_t p = 0; p < points; p++) // u[p] stays in the cache for all tiles
             for (size_t block = 0; block < j->blocks; block++)
-                for (size_t panel = 0; panel < panels; panel++)
-                    lk_product(
-                        m + p * m_plane + (block * TILES * panels + panel) * 16, panels * 16,
-                        j->v + block * j->block + p * j->plane + from, j->row, u + p * plane + panel * depth * 16,
-                        lk_min(TILES, j->tiles - block * TILES), depth, from > 0, words);
+                lk_products(
+                    m + p * m_plane + block * TILES * panels * 16, panels * 16,
+                    j->v + block * j->block + p * j->plane + from, j->row, u + p * plane, depth * 16, panels,
+                    lk_min(TILES, j->tiles - block * TILES), depth, from > 0, words);
     }
     for (size_t i = 0; i < j->tiles; i++)
         for (size_t panel = 0; panel < panels; panel++)
@@ -244,7 +243,7 @@ LK_INLINE void winograd_output_block(const winograd *j, size_t piece, const bool
 static void winograd_input_piece(void *context, size_t piece) { winograd_input_line(context, piece, false); }
 static void winograd_output_piece(void *context, size_t piece) { winograd_output_block(context, piece, false); }
 
-#ifdef LK_BFLOAT
+#ifdef LK_VECTORS_OF_WORDS
 // Where all of U stays in the last cache, it is made once, and a piece of work is a few tiles through all of it: their V
 // and M never leave the core's own cache.
 
@@ -265,10 +264,9 @@ static void winograd_tiles_piece_of_words(void *context, size_t piece) {
     for (size_t from = 0; from < panels; from += WORDS_PANELS) {
         size_t some = lk_min(WORDS_PANELS, panels - from);
         for (size_t p = 0; p < WORDS_POINTS; p++)
-            for (size_t panel = 0; panel < some; panel++)
-                lk_panel_words(
-                    m + p * m_plane + panel * 16, WORDS_PANELS * 16, v + p * plane, j->row,
-                    j->v + (p * panels + from + panel) * j->depth * 16, tiles, j->depth, false);
+            lk_products(
+                m + p * m_plane, WORDS_PANELS * 16, v + p * plane, j->row, j->v + (p * panels + from) * j->depth * 16,
+                j->depth * 16, some, tiles, j->depth, false, true);
         for (size_t i = 0; i < tiles; i++)
             for (size_t panel = 0; panel < some; panel++)
                 winograd_output_tile(
@@ -281,7 +279,7 @@ static void winograd_output_piece_of_words(void *context, size_t piece) { winogr
 #endif
 
 LK_INLINE bool winograd_has_words(const lk_convolution_args *args) {
-#ifdef LK_BFLOAT
+#ifdef LK_VECTORS_OF_WORDS
     return args->bf16 && args->channels % 2 == 0;
 #endif
     return false;
@@ -314,17 +312,27 @@ static winograd winograd_job(const lk_convolution_args *args) {
 }
 
 void LK(convolve_3x3_scratch)(size_t *floats, const lk_convolution_args *args) {
+#ifdef LK_TILES
+    if (direct_multiplies(args)) {
+        direct d = direct_job(args);
+        *floats = d.filters + d.pixels;
+        return;
+    }
+#endif
     winograd j = winograd_job(args);
     *floats = lk_pieces(j.lines * j.across, TILES) * j.block;
-#ifdef LK_BFLOAT
+#ifdef LK_VECTORS_OF_WORDS
     if (j.each) *floats = WORDS_POINTS * lk_pieces(args->outputs, 16) * 16 * j.depth;
 #endif
 }
 
 void LK(convolve_3x3)(const lk_convolution_args *args) {
+#ifdef LK_TILES
+    if (direct_multiplies(args)) return direct_convolve(args);
+#endif
     winograd j = winograd_job(args);
     size_t lines = args->n * j.down, all = lk_pieces(args->outputs, 16);
-#ifdef LK_BFLOAT
+#ifdef LK_VECTORS_OF_WORDS
     if (j.each) {
         lk_parallel(all, winograd_filter_piece_of_words, &j);
         return lk_parallel(lk_pieces(j.tiles, j.each), winograd_tiles_piece_of_words, &j);
@@ -335,7 +343,7 @@ void LK(convolve_3x3)(const lk_convolution_args *args) {
         j.first = line * j.across;
         j.tiles = now * j.across;
         j.blocks = lk_pieces(j.tiles, TILES);
-#ifdef LK_BFLOAT
+#ifdef LK_VECTORS_OF_WORDS
         if (winograd_has_words(args)) {
             lk_parallel(now, winograd_input_piece_of_words, &j);
             lk_parallel(lk_pieces(all, j.panels), winograd_output_piece_of_words, &j);

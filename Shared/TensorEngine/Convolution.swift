@@ -107,7 +107,8 @@ extension Tensor {
             n: n, c: c, h: h, w: w, out: out, kh: kh, kw: kw, oh: oh, ow: ow, stride: s, padding: p,
             hasBias: filter.bias != nil)
         // oneDNN would want 16-bit weights packed in 32, for little time saved.
-        guard filter.trained == nil, plan.winogradIsFaster || plan.winogradApplies && filter.isHalf else {
+        let ours = plan.winogradIsFaster || filter.isHalf || Precision.roundsProducts && lk_has_tiles()
+        guard filter.trained == nil, plan.kernelsApply, ours else {
             var y = convolvedDirectly(filter, plan)
             if let perPicture { y = y.addingPerChannel(perPicture) }
             return residual.map { $0 + y } ?? y

@@ -14,11 +14,11 @@ struct ConvolutionPlan: Sendable {
     /// Never by N: a picture's bits must not depend on the batch it is in.
     var winogradIsFaster: Bool {
         let tiles = ((oh + 3) / 4) * ((ow + 3) / 4)
-        return winogradApplies && 4 * (tiles + 10) < oh * ow * 6 / 5
+        return 4 * (tiles + 10) < oh * ow * 6 / 5
     }
 
-    /// Whether Winograd's kernel can do it without spending most of its time on padding.
-    var winogradApplies: Bool { kh == 3 && kw == 3 && stride == 1 && c >= 16 && out >= 16 }
+    /// Whether our kernels can do it without spending most of their time on padding.
+    var kernelsApply: Bool { kh == 3 && kw == 3 && stride == 1 && c >= 16 && out >= 16 }
 
     private var source: dnnl_memory_desc_t { OneDNN.layout([n, c, h, w], dnnl_nhwc) }
     private var destination: dnnl_memory_desc_t { OneDNN.layout([n, out, oh, ow], dnnl_nhwc) }

@@ -6,7 +6,7 @@ internal import Synchronization
 public enum Precision: String, Sendable, CaseIterable {
     /// Not at all: the reference.
     case f32
-    /// bfloat16, where the CPU multiplies them faster (AVX-512 BF16); elsewhere as `f32`. Not for training.
+    /// bfloat16, where the CPU multiplies them faster (AMX, AVX-512 BF16); elsewhere as `f32`. Not for training.
     case bf16
 
     private static let rounds = Atomic(false)

@@ -10,10 +10,12 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/// The instruction set in use: avx512bf16, avx512, avx2 or baseline.
+/// The instruction set in use: amx, avx512bf16, avx512, avx2 or baseline.
 const char *lk_variant(void);
 /// Whether products of bfloat16 are faster than of floats.
 bool lk_multiplies_bf16(void);
+/// Whether products of bfloat16 are so much faster (AMX) that a 3x3 convolution is best their plain sum, whatever its size.
+bool lk_has_tiles(void);
 
 // ---- threads (parallel.c)
 
@@ -105,12 +107,13 @@ typedef struct {
 } lk_linear_args;
 void lk_linear(const lk_linear_args *args);
 
-// ---- the machine's peak (product.h)
+// ---- the machine's peak (peak.h)
 
 /// Multiplies and adds in registers on all threads, which nothing can do faster; says how many operations that were.
-void lk_peak(double *flops, size_t rounds);
+/// bf16: products of bfloat16, where there are any.
+void lk_peak(double *flops, size_t rounds, bool bf16);
 
-// ---- convolution (winograd.h)
+// ---- convolution (winograd.h, direct.h)
 
 /// 3x3, stride 1: x [N, H, W, C] -> y [N, OH, OW, K], with pad_top rows and pad_left columns of zeros before the picture
 /// and as many after it as OH and OW need.
@@ -122,7 +125,7 @@ typedef struct {
     const void *weights;
     lk_format format;
     size_t n, h, w, channels, oh, ow, outputs, pad_top, pad_left;
-    bool bf16;      // as for linear layers; of the pixels and filters as Winograd transforms them
+    bool bf16;      // as for linear layers; without AMX, of the pixels and filters as Winograd transforms them
     float *scratch; // as many floats as lk_convolve_3x3_scratch says
 } lk_convolution_args;
 void lk_convolve_3x3_scratch(size_t *floats, const lk_convolution_args *args);

@@ -1,0 +1,115 @@
+// Products of words (bfloat.h) by AMX: TDPBF16PS multiplies a tile of 16 rows by 16 words of depth with one of 16 words by
+// 16 columns, in 16 cycles; 8 times the rate of vectors. A panel of words lies in memory as such a tile wants it.
+//
+// Of the eight tiles, four hold sums of two times two tiles (0 ... 3), two rows (4, 5) and two columns (6, 7): each tile
+// that is loaded is used twice.
+#ifdef LK_TILES
+
+typedef struct {
+    uint8_t palette, start_row, reserved[14];
+    uint16_t bytes[16]; // of a row
+    uint8_t rows[16];
+} lk_tile_shapes;
+
+/// Shapes for `upper` and `lower` rows of sums (the latter may be 0) and `words` of depth.
+LK_INLINE void lk_shape_tiles(size_t upper, size_t lower, size_t words) {
+    lk_tile_shapes shapes = {.palette = 1};
+    for (int i = 0; i < 4; i++) shapes.bytes[i] = 64, shapes.rows[i] = (uint8_t)(i < 2 ? upper : lower);
+    for (int i = 4; i < 6; i++) shapes.bytes[i] = (uint16_t)(4 * words), shapes.rows[i] = (uint8_t)(i < 5 ? upper : lower);
+    for (int i = 6; i < 8; i++) shapes.bytes[i] = 64, shapes.rows[i] = (uint8_t)words;
+    for (int i = 0; i < 8; i++) // a tile that is not there
+        if (shapes.rows[i] == 0) shapes.bytes[i] = 0;
+    _tile_loadconfig(&shapes);
+}
+
+/// Depth: for each of `segments`, `chunks` times what the tiles are shaped for. Rows of a segment begin `jumps` floats
+/// further; b goes on where it was.
+typedef struct {
+    const size_t *jumps;
+    size_t segments, chunks, words;
+} lk_tile_depth;
+
+/// c (+)= a b, of one or two tiles of rows and of columns.
+LK_INLINE void lk_tile_product(
+    float *c, size_t ldc, const float *a, size_t lda, const float *b, size_t gap, lk_tile_depth depth, bool add,
+    const int rows, const int columns) {
+    float *lower = c + 16 * ldc;
+    size_t c_step = ldc * sizeof(float), a_step = lda * sizeof(float);
+    if (add) {
+        _tile_loadd(0, c, c_step);
+        if (columns > 1) _tile_loadd(1, c + 16, c_step);
+        if (rows > 1) _tile_loadd(2, lower, c_step);
+        if (rows > 1 && columns > 1) _tile_loadd(3, lower + 16, c_step);
+    } else {
+        _tile_zero(0);
+        if (columns > 1) _tile_zero(1);
+        if (rows > 1) _tile_zero(2);
+        if (rows > 1 && columns > 1) _tile_zero(3);
+    }
+    for (size_t segment = 0; segment < depth.segments; segment++) {
+        const float *from = a + depth.jumps[segment];
+        for (size_t chunk = 0; chunk < depth.chunks; chunk++, from += depth.words, b += depth.words * 16) {
+            _tile_loadd(4, from, a_step);
+            _tile_loadd(6, b, 64);
+            _tile_dpbf16ps(0, 4, 6);
+            if (columns > 1) {
+                _tile_loadd(7, b + gap, 64);
+                _tile_dpbf16ps(1, 4, 7);
+            }
+            if (rows > 1) {
+                _tile_loadd(5, from + 16 * lda, a_step);
+                _tile_dpbf16ps(2, 5, 6);
+                if (columns > 1) _tile_dpbf16ps(3, 5, 7);
+            }
+        }
+    }
+    _tile_stored(0, c, c_step);
+    if (columns > 1) _tile_stored(1, c + 16, c_step);
+    if (rows > 1) _tile_stored(2, lower, c_step);
+    if (rows > 1 && columns > 1) _tile_stored(3, lower + 16, c_step);
+}
+
+/// c[m, 16 panels] (+)= a[m, depth] b[depth, 16 panels]; b's panels are `gap` floats apart.
+static void lk_multiply_tiles(
+    float *c, size_t ldc, const float *a, size_t lda, const float *b, size_t gap, size_t panels, size_t m,
+    lk_tile_depth depth, bool add) {
+    for (size_t row = 0; row < m;) {
+        size_t now = lk_min(32, m - row);
+        if (row == 0 || now < 32) lk_shape_tiles(lk_min(16, now), now > 16 ? now - 16 : 0, depth.words);
+        // Rows in the inner loop would read the panels less often, but those are few and nearer than the rows.
+        for (size_t panel = 0; panel < panels; panel += 2) {
+            float *to = c + row * ldc + panel * 16;
+            const float *from = a + row * lda, *columns = b + panel * gap;
+            bool two = panel + 1 < panels;
+            if (now > 16) {
+                if (two) lk_tile_product(to, ldc, from, lda, columns, gap, depth, add, 2, 2);
+                else lk_tile_product(to, ldc, from, lda, columns, gap, depth, add, 2, 1);
+            } else {
+                if (two) lk_tile_product(to, ldc, from, lda, columns, gap, depth, add, 1, 2);
+                else lk_tile_product(to, ldc, from, lda, columns, gap, depth, add, 1, 1);
+            }
+        }
+        row += now;
+    }
+    _tile_release();
+}
+
+/// The number of words that a tile of `words` of depth is best cut into: the largest part of at most 16 that divides them,
+/// or 16, after which some are left.
+LK_INLINE size_t lk_tile_words(size_t words) {
+    for (size_t part = 16; part >= 8; part--)
+        if (words % part == 0) return part;
+    return lk_min(words, 16);
+}
+
+static void lk_tile_products(
+    float *c, size_t ldc, const float *a, size_t lda, const float *b, size_t gap, size_t panels, size_t m, size_t words,
+    bool add) {
+    static const size_t no_jump = 0;
+    size_t part = lk_tile_words(words), chunks = words / part, left = words % part;
+    lk_tile_depth depth = {&no_jump, 1, chunks, part}, rest = {&no_jump, 1, 1, left};
+    lk_multiply_tiles(c, ldc, a, lda, b, gap, panels, m, depth, add);
+    if (left == 0) return;
+    lk_multiply_tiles(c, ldc, a + chunks * part, lda, b + chunks * part * 16, gap, panels, m, rest, true);
+}
+#endif
