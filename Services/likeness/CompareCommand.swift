@@ -45,6 +45,9 @@ struct CompareCommand: ParsableCommand {
     @Option(help: "DreamBooth's updates; as many as the services do if not given.")
     var dreamboothSteps: Int?
 
+    @Option(help: "DreamBooth's learning rate; what the services take if not given.")
+    var dreamboothRate: Float?
+
     @Option(help: "Guidance scale.")
     var guidance: Float = 5
 
@@ -63,8 +66,10 @@ struct CompareCommand: ParsableCommand {
     enum Split: String, ExpressibleByArgument { case testing, validation }
 
     func validate() throws {
-        guard count >= 2, pictures >= 1, steps >= 1, fineTuned ?? 2 >= 2, dreamboothSteps ?? 1 >= 1 else {
-            throw ValidationError("ask for at least 2 people, 1 picture and 1 step")
+        guard count >= 2, pictures >= 1, steps >= 1, fineTuned ?? 2 >= 2, dreamboothSteps ?? 1 >= 1,
+            dreamboothRate ?? 1 > 0
+        else {
+            throw ValidationError("ask for at least 2 people, 1 picture and 1 step, and for learning rates above 0")
         }
         for name in leftOut where StudyMethod(rawValue: name) == nil {
             let known = StudyMethod.allCases.map(\.rawValue).joined(separator: ", ")
@@ -95,6 +100,7 @@ struct CompareCommand: ParsableCommand {
             settings.dreamBooth.maxTrainSteps = dreamboothSteps
             settings.dreamBooth.loraMaxTrainSteps = dreamboothSteps
         }
+        if let dreamboothRate { settings.dreamBooth.learningRate = dreamboothRate }
         settings.without = leftOut
         let study = try Study(
             folder, people: split == .validation ? sets.validation : sets.testing, settings,
