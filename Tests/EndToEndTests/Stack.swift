@@ -159,7 +159,7 @@ struct Stack: Sendable {
     }
 
     /// An executable of this build, beside the tests.
-    private static func executable(_ name: String) -> URL {
+    static func executable(_ name: String) -> URL {
         let folder = URL(fileURLWithPath: CommandLine.arguments[0]).deletingLastPathComponent()
         let beside = folder.appending(path: name)
         if FileManager.default.isExecutableFile(atPath: beside.path) { return beside }
