@@ -12,6 +12,8 @@
 //         y = finish(c)
 
 enum { LINEAR_ROWS = 96, LINEAR_DEPTH = 384, LINEAR_PANELS = 26, LINEAR_MOST_ROWS = 1024 };
+/// Of words, where tiles multiply them: half as large and read so fast that rounding x for each piece counts.
+enum { LINEAR_TILES_PANELS = 40 };
 
 typedef struct {
     const lk_linear_args *args;
@@ -57,12 +59,17 @@ LK_INLINE void linear_copy(float *to, const float *from, size_t k, size_t step, 
     memcpy(to, from + k, step * sizeof(float));
 }
 
-/// Asks for the i-th of `parts` parts of what comes next of x, `rows` rows of `count` numbers; products hide the wait.
-LK_INLINE void linear_expect(const linear *j, size_t row, size_t rows, size_t k, size_t count, size_t i, size_t parts) {
-    size_t lines = lk_pieces(count, 16), all = rows * lines;
-    const float *x = j->args->x + row * j->args->inputs + k;
-    for (size_t at = i * all / parts; at < (i + 1) * all / parts; at++)
-        __builtin_prefetch(x + at / lines * j->args->inputs + at % lines * 16, 0, 2);
+/// What comes next of x, `lines` cache lines of each row; it is asked for bit by bit, and products hide the wait.
+typedef struct {
+    const float *x;
+    size_t stride, lines, line, left;
+} linear_next;
+
+LK_INLINE void linear_expect(linear_next *next, size_t count) {
+    for (size_t i = lk_min(count, next->left); i > 0; i--, next->left--) {
+        __builtin_prefetch(next->x + next->line * 16, 0, 2);
+        if (++next->line == next->lines) next->line = 0, next->x += next->stride;
+    }
 }
 
 /// `words`: numbers are rounded to bfloat16, two to a float's place, and so are half as many.
@@ -96,10 +103,13 @@ LK_INLINE void linear_piece_of(const linear *j, size_t piece, const bool words) 
             size_t next_row = last ? row + rows : row, next_k = last ? 0 : k + step;
             size_t next_rows = lk_min(rows, end - next_row), next = lk_min(j->depth, depth - next_k);
             const size_t unit = words ? 2 : 1;
+            linear_next expected = {
+                t->x + next_row * t->inputs + next_k * unit, t->inputs, lk_pieces(next * unit, 16), 0, 0};
+            expected.left = next_rows * expected.lines;
+            const size_t share = lk_pieces(expected.left, columns);
             for (size_t i = 0, some; i < columns; i += some) {
                 some = words ? lk_min(LK_PANELS, columns - i) : 1;
-                for (size_t part = i; part < i + some; part++)
-                    linear_expect(j, next_row, next_rows, next_k * unit, next * unit, part, columns);
+                linear_expect(&expected, share * some);
                 if (last)
                     for (size_t r = 0; r < rows; r++)
                         __builtin_prefetch(t->y + (row + r) * j->width + (first + i * panels / columns) * 16, 1, 2);
@@ -136,8 +146,8 @@ void LK(linear)(const lk_linear_args *args) {
     j.depth = lk_pieces(depth, lk_pieces(depth, LINEAR_DEPTH));
     if (words) j.depth = lk_pieces(j.depth, 16) * 16;
     j.panels = lk_pieces(j.width, 16);
-    size_t most = args->finish == LK_GATED ? LINEAR_PANELS / 2 : LINEAR_PANELS;
-    j.blocks = lk_pieces(j.panels, most);
+    size_t most = words && LK_PANELS > 1 ? LINEAR_TILES_PANELS : LINEAR_PANELS;
+    j.blocks = lk_pieces(j.panels, args->finish == LK_GATED ? most / 2 : most);
     j.each = lk_pieces(j.panels, j.blocks);
     j.blocks = lk_pieces(j.panels, j.each);
     j.bands = lk_pieces(args->rows, LINEAR_MOST_ROWS);
