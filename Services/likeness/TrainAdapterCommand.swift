@@ -28,6 +28,16 @@ struct TrainAdapterOptions: ParsableArguments {
     @Option(help: "Seed of the split by person, the initial weights and the batches.") var seed: UInt64 = 1
     @Option(help: "Side of the pictures in pixels; what the UNet was made for unless given.") var side: Int?
 
+    @Option(
+        help: "How time steps are drawn: uniform, or cubic, mostly those of much noise: looks are learnt sooner.",
+        transform: { name in
+            guard let sampling = TimestepSampling(rawValue: name) else {
+                throw ValidationError("'\(name)': choose uniform or cubic")
+            }
+            return sampling
+        })
+    var timestepSampling = TimestepSampling.uniform
+
     @Flag(help: "Keep everything for the backward pass: faster, more memory.") var withoutCheckpointing = false
     @Flag(help: "Train on everyone; nobody is held out for `likeness compare`.") var allPeople = false
 
@@ -46,6 +56,7 @@ struct TrainAdapterOptions: ParsableArguments {
         var settings = AdapterTrainingSettings()
         (settings.batchSize, settings.seed, settings.side) = (batchSize, seed, side)
         settings.gradientCheckpointing = !withoutCheckpointing
+        settings.timestepSampling = timestepSampling
         change(&settings)
         let home = URL(fileURLWithPath: work)
         let lock = try FolderLock.hold(home)

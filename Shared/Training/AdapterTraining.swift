@@ -23,6 +23,8 @@ public struct AdapterTrainingSettings: Sendable, Equatable {
     /// What the decoupled attention reads of self-attention's nine photos: `self-attention`, `self-attention-max` or
     /// `self-attention-avg`.
     public var readout = "self-attention"
+    /// How time steps are drawn.
+    public var timestepSampling = TimestepSampling.uniform
 
     /// diffusers' training scripts' batch, and the paper's readout.
     public init() {}
@@ -156,7 +158,8 @@ public struct AdapterTraining: Sendable {
         let album = try Album(people, side: side, minimumPhotos: minimumPhotos)
         let seenSide = try folder.visionConfig().imageSize
         let seen = seenSide == side ? album : try Album(people, side: seenSide, minimumPhotos: minimumPhotos)
-        let denoising = try Denoising(folder, unet, album, seen: seen)
+        var denoising = try Denoising(folder, unet, album, seen: seen)
+        denoising.timestepSampling = settings.timestepSampling
         album.notices.forEach(say)
         let tooLong = denoising.captions.tooLong(album.photos.map(\.caption))
         if tooLong > 0 {

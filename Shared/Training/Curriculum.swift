@@ -155,12 +155,14 @@ public struct Curriculum: Sendable {
             ? "\(settings.people) people of \(settings.photos) photos in \(peopleFolder.path), "
                 + "readout \(settings.readout)"
             : "\(settings.pretrainingPeople) people of \(settings.pretrainingPhotos) photos"
+        let adapts = stage == .ipAdapter || stage == .selfAttention
+        let sampling = adapts ? ", \(settings.adapterTimestepSampling.rawValue) time steps" : ""
         let rate = settings.learningRate[stage.rawValue] ?? 0
         let base = stage.base.map { earlier in
             "\(earlier.rawValue) \((try? FileHash()([weightsURL(earlier)]).prefix(16)) ?? "not there")"
         }
         return "\(stage.rawValue): \(settings.steps[stage.rawValue] ?? 0) updates of \(batch(stage)) at \(rate), seed "
-            + "\(settings.seed), \(data)" + (base.isEmpty ? "" : ", on " + base.joined(separator: ", "))
+            + "\(settings.seed), \(data)\(sampling)" + (base.isEmpty ? "" : ", on " + base.joined(separator: ", "))
     }
 
     private func batch(_ stage: TrainingStage) -> Int { settings.batchSize[stage.rawValue] ?? 32 }
@@ -266,6 +268,7 @@ public struct Curriculum: Sendable {
         var chosen = AdapterTrainingSettings()
         (chosen.batchSize, chosen.seed, chosen.readout) = (batch(stage), settings.seed, settings.readout)
         (chosen.gradientCheckpointing, chosen.heads) = (false, 4)
+        chosen.timestepSampling = settings.adapterTimestepSampling
         return AdapterTraining(try folder(), chosen)
     }
 

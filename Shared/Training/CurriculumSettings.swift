@@ -31,8 +31,8 @@ public struct CurriculumSettings: Codable, Sendable, Equatable {
     public var photos = 14
     /// Updates of each stage, by name.
     public var steps: [String: Int] = [
-        "vae": 10000, "clip": 2000, "unet": 4000, "inception": 2500, "identity": 1500, "ip-adapter": 900,
-        "self-attention": 1000,
+        "vae": 10000, "clip": 2000, "unet": 4000, "inception": 2500, "identity": 1500, "ip-adapter": 3000,
+        "self-attention": 2000,
     ]
     /// Pictures in a batch, by stage; an update takes two batches, one on each core.
     public var batchSize: [String: Int] = [
@@ -45,6 +45,9 @@ public struct CurriculumSettings: Codable, Sendable, Equatable {
     ]
     /// What the decoupled attention reads of self-attention's nine photos.
     public var readout = "self-attention"
+    /// How time steps are drawn for the two adapters; on validation people 900 updates of IP-Adapter brought average pooling
+    /// to 0.68 of identity similarity with cubic, to 0.62 with uniform ones.
+    public var adapterTimestepSampling = TimestepSampling.cubic
 
     /// The published table's.
     public init() {}

@@ -63,6 +63,7 @@ struct Denoising: Sendable {
     let loss: DiffusionLoss
     let captions: CaptionEncoder
     var data: EncodedAlbum
+    var timestepSampling = TimestepSampling.uniform
 
     /// Draws time steps and noise for `photos` and gives the prediction's loss.
     func callAsFunction(
@@ -75,7 +76,7 @@ struct Denoising: Sendable {
     func predict(
         _ photos: [Int], _ texts: [String], _ random: inout BatchRandom, adapter: (any CrossAttentionAdapter)? = nil
     ) throws -> (prediction: Tensor, target: Tensor, timesteps: [Int]) {
-        let timesteps = photos.map { _ in random.integer(below: loss.alphasCumprod.count) }
+        let timesteps = photos.map { _ in timestepSampling.draw(below: loss.alphasCumprod.count, &random) }
         let shape = [2 * photos.count] + data.mean.shape.dropFirst()
         let normal = random.normal(shape)
         let noise = normal[0..<photos.count]
