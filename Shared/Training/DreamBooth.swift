@@ -14,7 +14,7 @@ public struct DreamBoothSettings: Codable, Sendable, Equatable {
     /// What the person is one of.
     public var classNoun = "person"
     /// Updates.
-    public var maxTrainSteps = 120
+    public var maxTrainSteps = 400
     public var learningRate: Float = 2e-4
     /// Pictures in a batch, half of them of the person, half of the class; an update takes two batches.
     public var trainBatchSize = 4
@@ -27,7 +27,7 @@ public struct DreamBoothSettings: Codable, Sendable, Equatable {
     public var seed: UInt64 = 0
 
     /// Updates, learning rate and rank of LoRA training. An update takes half as long as one of the whole UNet.
-    public var loraMaxTrainSteps = 240
+    public var loraMaxTrainSteps = 400
     public var loraLearningRate: Float = 2e-3
     public var loraRank = 8
 
