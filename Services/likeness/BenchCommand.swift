@@ -224,7 +224,7 @@ func precisionNamed(_ name: String) throws -> Precision {
     guard let precision = Precision(rawValue: name) else { throw ValidationError("'\(name)': choose f32 or bf16") }
     guard precision == .f32 || Precision.hasBF16 else {
         throw ValidationError(
-            "'\(name)': this machine (\(Threads.instructionSet)) has no AVX-512 BF16; leave it at f32")
+            "'\(name)': this machine (\(Threads.instructionSet)) has neither AMX nor AVX-512 BF16; leave it at f32")
     }
     return precision
 }
