@@ -35,25 +35,34 @@ static bool tiles_allowed(void) {
     return syscall(SYS_arch_prctl, ARCH_REQ_XCOMP_PERM, XFEATURE_XTILEDATA) == 0;
 }
 
+static bool has_avx2(void) { return __builtin_cpu_supports("x86-64-v3"); }
+static bool has_avx512(void) { return __builtin_cpu_supports("x86-64-v4"); }
+static bool has_avx512bf16(void) { return has_avx512() && __builtin_cpu_supports("avx512bf16"); }
+static bool has_amx(void) {
+    return has_avx512bf16() && __builtin_cpu_supports("amx-tile") && __builtin_cpu_supports("amx-bf16")
+        && tiles_allowed();
+}
+static bool has_baseline(void) { return true; }
+
+/// Best first.
+static const struct {
+    const char *name;
+    const table *kernels;
+    bool (*is_there)(void);
+} variants[] = {
+    {"amx", &amx, has_amx},          {"avx512bf16", &avx512bf16, has_avx512bf16}, {"avx512", &avx512, has_avx512},
+    {"avx2", &avx2, has_avx2},       {"baseline", &baseline, has_baseline},
+};
+enum { VARIANTS = sizeof variants / sizeof *variants };
+
 static void choose(void) {
-    const char *limit = getenv("LIKENESS_CPU");
-    if (!limit) limit = "amx";
     __builtin_cpu_init();
-    int has512 = __builtin_cpu_supports("x86-64-v4"), has2 = __builtin_cpu_supports("x86-64-v3");
-    int has_bf16 = has512 && __builtin_cpu_supports("avx512bf16");
-    int has_tiles = has_bf16 && __builtin_cpu_supports("amx-tile") && __builtin_cpu_supports("amx-bf16");
-    bool tiles = strcmp(limit, "amx") == 0;
-    if (has_tiles && tiles && tiles_allowed()) {
-        chosen = &amx, chosen_name = "amx";
-    } else if (has_bf16 && (tiles || strcmp(limit, "avx512bf16") == 0)) {
-        chosen = &avx512bf16, chosen_name = "avx512bf16";
-    } else if (has512 && (tiles || strncmp(limit, "avx512", 6) == 0)) {
-        chosen = &avx512, chosen_name = "avx512";
-    } else if (has2 && strcmp(limit, "baseline") != 0) {
-        chosen = &avx2, chosen_name = "avx2";
-    } else {
-        chosen = &baseline, chosen_name = "baseline";
-    }
+    const char *limit = getenv("LIKENESS_CPU");
+    size_t i = 0;
+    while (limit && i < VARIANTS && strcmp(limit, variants[i].name) != 0) i++;
+    if (i == VARIANTS) i = 3; // no such name: avx2 at most
+    while (!variants[i].is_there()) i++;
+    chosen = variants[i].kernels, chosen_name = variants[i].name;
 }
 
 static const table *kernels(void) {
