@@ -26,6 +26,9 @@ struct BenchCommand: ParsableCommand {
             transform: precisionNamed)
         var precision = Precision.f32
 
+        @Option(help: "How weights are kept: f32, f16, bf16.")
+        var weights = WeightFormat.f32
+
         @Flag(help: "Print JSON: a list of reports.")
         var json = false
 
@@ -71,6 +74,7 @@ struct BenchCommand: ParsableCommand {
             let totals = try Profile.of { _ = try pass() }.totals
             var subject = subject
             subject.precision = precision == .f32 ? nil : precision.rawValue
+            subject.weights = weights.half?.rawValue
             return BenchReport(
                 subject, first: first, counted: counted, faults: faults, totals: totals,
                 peak: Threads.peakOperationsPerSecond(), error: try roundingError(pass))
@@ -130,9 +134,6 @@ struct BenchCommand: ParsableCommand {
         @Option(help: "SVG file to write: seconds of a pass against the side of the picture, with several --sizes.")
         var plot: String?
 
-        @Option(help: "How weights are kept: f32, f16, bf16. Sums are always f32.")
-        var weights = WeightFormat.f32
-
         @Flag(
             help: "One latent under all the rows' texts, as a step with guidance has it: what it shares is done once.")
         var guided = false
@@ -155,8 +156,7 @@ struct BenchCommand: ParsableCommand {
                 ? UNetConfig.sd15
                 : UNetConfig(
                     sampleSize: 16, blockOutChannels: [32, 64, 96], crossAttentionDim: 64, heads: 4, normNumGroups: 8)
-            let half = weights.half
-            let weights = RandomWeights(seed: 0, format: half)
+            let weights = RandomWeights(seed: 0, format: options.weights.half)
             let unet = try UNet2DConditionModel(Weights(weights), shape)
             let text = BenchCommand.normal(1, [batch, 77, shape.crossAttentionDim])
             let conditioning = unet.conditioning(text)
@@ -167,8 +167,7 @@ struct BenchCommand: ParsableCommand {
                 return try options.measure(
                     .init(
                         name: guided ? "guided unet" : "unet", config: config.rawValue, parameters: weights.parameters,
-                        pixels: pixels,
-                        batch: batch, weights: half?.rawValue)
+                        pixels: pixels, batch: batch)
                 ) {
                     activations(latent.shape) {
                         unet(latent, timesteps: Array(repeating: 500, count: latents), conditioning)
@@ -183,7 +182,8 @@ struct BenchCommand: ParsableCommand {
             let points = reports.map {
                 LinePlot.Point(x: Double($0.subject.pixels), y: $0.seconds, low: $0.fastest, high: $0.slowest)
             }
-            let name = "\(weights.rawValue) weights, \(reports[0].threads) threads, \(reports[0].instructionSet)"
+            let name =
+                "\(options.weights.rawValue) weights, \(reports[0].threads) threads, \(reports[0].instructionSet)"
             return LinePlot(
                 title: "A pass of \(reports[0].subject.batch) rows through the UNet (\(config.rawValue))",
                 xLabel: "side of the picture in pixels", yLabel: "seconds",

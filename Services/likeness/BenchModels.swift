@@ -22,7 +22,7 @@ extension BenchCommand {
 
         func run() throws {
             options.prepare()
-            let weights = RandomWeights(seed: 0)
+            let weights = RandomWeights(seed: 0, format: options.weights.half)
             let vae = try AutoencoderKL(Weights(weights), VAEConfig())
             let latent = BenchCommand.normal(1, [1, size / 8, size / 8, 4])
             let activations = ActivationArena()
@@ -49,7 +49,7 @@ extension BenchCommand {
             (config.hiddenSize, config.intermediateSize, config.projectionDim) = (1280, 5120, 1024)
             (config.numHiddenLayers, config.numAttentionHeads, config.patchSize) = (32, 16, 14)
             config.hiddenAct = .gelu
-            let weights = RandomWeights(seed: 0)
+            let weights = RandomWeights(seed: 0, format: options.weights.half)
             let clip = try CLIPVisionModel(Weights(weights), config)
             let pixels = BenchCommand.normal(1, [batch, config.imageSize, config.imageSize, 3])
             try options.show([
@@ -74,7 +74,7 @@ extension BenchCommand {
         func run() throws {
             options.prepare()
             let batch = rows.batch ?? 2
-            let weights = RandomWeights(seed: 0)
+            let weights = RandomWeights(seed: 0, format: options.weights.half)
             let clip = try CLIPTextModel(Weights(weights), .sd15)
             let tokens = (0..<batch).map { row in
                 [49406] + (0..<75).map { ($0 * 631 + row * 97) % 49000 } + [49407]
@@ -108,7 +108,8 @@ extension BenchCommand {
 
         func run() throws {
             options.prepare()
-            let (weights, vaeWeights) = (RandomWeights(seed: 0), RandomWeights(seed: 1))
+            let weights = RandomWeights(seed: 0, format: options.weights.half)
+            let vaeWeights = RandomWeights(seed: 1, format: options.weights.half)
             let unet = try UNet2DConditionModel(Weights(weights), .sd15)
             let vae = try AutoencoderKL(Weights(vaeWeights), VAEConfig())
             let text = BenchCommand.normal(2, [2, 77, 768])

@@ -32,6 +32,9 @@ extension BenchCommand {
                 throw ValidationError(
                     "--precision \(options.precision.rawValue): training does not round; leave it out")
             }
+            guard options.weights == .f32 else {
+                throw ValidationError("--weights \(options.weights.rawValue): training has 32-bit ones; leave it out")
+            }
         }
 
         func run() throws {

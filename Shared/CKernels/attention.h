@@ -4,14 +4,14 @@
 // Keys and values are packed once for each head. Then a piece of work is one head and 96 queries:
 //     for each tile of 128 keys
 //         s = q k^T                      [96, 128]
-//         m' = m if rowmax s <= m + 8, else rowmax s
+//         m' = m if max of the row of s <= m + 8, else that
 //         p = 2^(s - m');  l = l 2^(m-m') + p;  o = o 2^(m-m') + p v
 //     o /= sum of l
-// with log2(e) in the scale of q. m need not be the maximum itself: any number near it keeps p within a float's range, and
+// with s times the scale and log2(e). m need not be the maximum itself: any number near it keeps p within a float's range, and
 // one that stays spares o the correction. l holds 16 sums, side by side.
 //
 // With bfloat16 ("words": two numbers in a float's place, see bfloat.h) q, k, v and p are rounded before they are
-// multiplied; scores, sums and o stay floats.
+// multiplied, unless they come so; scores, sums and the o that is worked on stay floats.
 
 enum { QUERIES = 96, KEYS = 128 };
 
@@ -36,14 +36,33 @@ LK_INLINE lk_v16 exp2_small(lk_v16 x) {
     return (lk_v16)((lk_i16)p + ((lk_i16)shifted << 23)); // the integer is in the last bits of `shifted`
 }
 
-/// One row of a panel of values, or two, word by word.
+/// Whether one of the numbers is greater.
+LK_INLINE bool any_greater(lk_v16 numbers, float than) {
+#ifdef LK_BFLOAT
+    return _mm512_cmp_ps_mask((__m512)numbers, _mm512_set1_ps(than), _CMP_GT_OQ) != 0;
+#else
+    return lk_hmax(numbers) > than;
+#endif
+}
+
+/// The `few` numbers of an array from the at-th on, widened.
+LK_INLINE lk_v16 attention_load(const void *from, lk_format format, size_t at, size_t few) {
+    if (format == LK_F32) return lk_load_few((const float *)from + at, few);
+    uint16_t numbers[16] = {0};
+    memcpy(numbers, lk_at(from, at, format), few * sizeof(uint16_t));
+    lk_v16 wide;
+    for (int half = 0; half < 2; half++) ((lk_v8 *)&wide)[half] = load8(numbers, 8 * half, format);
+    return wide;
+}
+
+/// One row of a panel of values, or two, word by word; `at`: of the first value's number.
 LK_INLINE void attention_value_row(
-    float *to, const lk_attention_args *t, const float *v, size_t j, size_t width, size_t few, const bool words) {
+    float *to, const lk_attention_args *t, size_t at, size_t j, size_t width, size_t few, const bool words) {
     lk_v16 row = lk_splat(0), next = row;
-    if (j < t->keys) row = lk_load_few(v + j * t->v_stride, few);
+    if (j < t->keys) row = attention_load(t->v, t->v_format, at + j * t->v_stride, few);
 #ifdef LK_BFLOAT
     if (words) {
-        if (j + 1 < t->keys) next = lk_load_few(v + (j + 1) * t->v_stride, few);
+        if (j + 1 < t->keys) next = attention_load(t->v, t->v_format, at + (j + 1) * t->v_stride, few);
         row = lk_paired(row, next);
     }
 #endif
@@ -53,19 +72,19 @@ LK_INLINE void attention_value_row(
 LK_INLINE void attention_pack(const attention *job, size_t piece, const bool words) {
     const lk_attention_args *t = job->args;
     size_t d = t->head_dim, head = piece % t->heads, batch = piece / t->heads;
-    const float *k = t->k + batch * t->keys * t->k_stride + head * d;
-    const float *v = t->v + batch * t->keys * t->v_stride + head * d;
+    size_t k = batch * t->keys * t->k_stride + head * d, v = batch * t->keys * t->v_stride + head * d;
     float *kt = job->kt + piece * job->keys * (d / job->unit);
     float *vs = job->v + piece * (job->keys / job->unit) * job->padded;
     for (size_t j = 0; j < t->keys; j += 16) {
         size_t few = lk_min(16, t->keys - j);
+        const void *from = lk_at(t->k, k + j * t->k_stride, t->k_format);
 #ifdef LK_BFLOAT
         if (words) {
-            lk_pack_words(kt + j * d / 2, k + j * t->k_stride, LK_F32, t->k_stride, few, d / 2);
+            lk_pack_words(kt + j * d / 2, from, t->k_format, t->k_stride, few, d / 2);
             continue;
         }
 #endif
-        lk_pack_panel(kt + j * d, k + j * t->k_stride, LK_F32, t->k_stride, few, d);
+        lk_pack_panel(kt + j * d, from, LK_F32, t->k_stride, few, d);
     }
     for (size_t c = 0; c < job->padded; c += 16) {
         size_t width = lk_min(16, job->padded - c), few = lk_min(width, d - c);
@@ -74,36 +93,37 @@ LK_INLINE void attention_pack(const attention *job, size_t piece, const bool wor
     }
 }
 
-/// A row of scores becomes 2^(s - m), without the keys from `allowed` on; o and the sums follow where m changes.
+/// A row of scores becomes 2^(scale s - m), without the keys from `allowed` on; o and the sums follow where m changes.
 /// Words are written over the scores, two in place of one.
 LK_INLINE void attention_row(
-    float *s, float *o, size_t dp, float *top, float *sums, size_t allowed, size_t padded, const bool words) {
+    float *s, float scale, float *o, size_t dp, float *top, float *sums, size_t allowed, size_t padded,
+    const bool words) {
     for (size_t j = allowed; j < padded; j++) s[j] = -INFINITY;
     lk_v16 most = lk_load(s);
     for (size_t j = 16; j < padded; j += 16) most = lk_vmax(most, lk_load(s + j));
-    float highest = lk_hmax(most);
     lk_v16 total = lk_load(sums);
-    if (highest > *top + 8) {
-        float keep = exp2f(*top - highest); // 0 the first time
+    if (any_greater(most * scale, *top + 8)) {
+        float highest = lk_hmax(most) * scale, keep = exp2f(*top - highest); // 0 the first time
         *top = highest;
         total *= keep;
         for (size_t c = 0; c < dp; c++) o[c] *= keep;
     }
-    for (size_t j = 0; j < padded; j += 16) {
-        lk_v16 p = exp2_small(lk_load(s + j) - *top);
+#ifdef LK_BFLOAT
+    for (size_t j = 0; words && j < padded; j += 32) {
+        lk_v16 p = lk_exp2_rough(lk_load(s + j) * scale - *top), next = lk_splat(0);
+        if (j + 16 < padded) next = lk_exp2_rough(lk_load(s + j + 16) * scale - *top);
+        total += p + next;
+        lk_store(s + j / 2, lk_round_two(p, next));
+    }
+#endif
+    for (size_t j = 0; !words && j < padded; j += 16) {
+        lk_v16 p = exp2_small(lk_load(s + j) * scale - *top);
         if (j + 16 > allowed) {
             lk_store(s + j, p);
             for (size_t r = allowed > j ? allowed - j : 0; r < 16; r++) s[j + r] = 0;
             p = lk_load(s + j);
         }
         total += p;
-#ifdef LK_BFLOAT
-        if (words) {
-            lk_b16 numbers = lk_round(p);
-            memcpy(s + j / 2, &numbers, sizeof numbers);
-            continue;
-        }
-#endif
         lk_store(s + j, p);
     }
     lk_store(sums, total);
@@ -114,7 +134,7 @@ LK_INLINE void attention_queries(const attention *job, size_t piece, const bool 
     size_t d = t->head_dim, dp = job->padded;
     size_t block = piece % job->blocks, head = piece / job->blocks % t->heads, batch = piece / job->blocks / t->heads;
     size_t first = block * QUERIES, rows = lk_min(QUERIES, t->queries - first);
-    const float *q = t->q + (batch * t->queries + first) * t->q_stride + head * d;
+    size_t q = (batch * t->queries + first) * t->q_stride + head * d;
     size_t unit = words ? 2 : 1, step = d / unit;
     const float *kt = job->kt + (batch * t->heads + head) * job->keys * step;
     const float *v = job->v + (batch * t->heads + head) * (job->keys / unit) * dp;
@@ -124,12 +144,15 @@ LK_INLINE void attention_queries(const attention *job, size_t piece, const bool 
     float *s = qs + QUERIES * d, *o = s + QUERIES * KEYS, *sums = o + QUERIES * dp, *top = sums + QUERIES * 16;
     float scale = t->scale * 1.44269504f;
     for (size_t i = 0; i < rows; i++) {
-        float *row = words ? o : qs + i * d;
-        for (size_t c = 0; c < d; c++) row[c] = q[i * t->q_stride + c] * scale;
-#ifdef LK_BFLOAT
-        if (words) lk_round_row(qs + i * step, row, d);
-#endif
+        const void *from = lk_at(t->q, q + i * t->q_stride, t->q_format);
         top[i] = -INFINITY;
+#ifdef LK_BFLOAT
+        if (words && t->q_format == LK_F32) {
+            lk_round_row(qs + i * step, from, d);
+            continue;
+        }
+#endif
+        memcpy(qs + i * step, from, step * sizeof(float));
     }
     memset(o, 0, rows * dp * sizeof(float));
     memset(sums, 0, rows * 16 * sizeof(float));
@@ -147,7 +170,7 @@ LK_INLINE void attention_queries(const attention *job, size_t piece, const bool 
             if (allowed == 0) {
                 memset(s + i * KEYS, 0, padded * sizeof(float));
             } else {
-                attention_row(s + i * KEYS, o + i * dp, dp, top + i, sums + i * 16, allowed, padded, words);
+                attention_row(s + i * KEYS, scale, o + i * dp, dp, top + i, sums + i * 16, allowed, padded, words);
             }
         }
         lk_products(
@@ -165,12 +188,15 @@ LK_INLINE void attention_queries(const attention *job, size_t piece, const bool 
         }
     }
 
-    float *out = t->o + (batch * t->queries + first) * t->o_stride + head * d;
+    lk_end_products(words);
+    size_t out = (batch * t->queries + first) * t->o_stride + head * d;
     for (size_t i = 0; i < rows; i++) {
         float factor = t->weight / lk_hsum(lk_load(sums + i * 16));
-        for (size_t c = 0; c < d; c++) {
-            float value = o[i * dp + c] * factor;
-            out[i * t->o_stride + c] = t->accumulate ? out[i * t->o_stride + c] + value : value;
+        for (size_t c = 0; c < d; c += 16) {
+            size_t few = lk_min(16, d - c), at = out + i * t->o_stride + c;
+            lk_v16 value = lk_load_few(o + i * dp + c, few) * factor;
+            if (t->accumulate) value += lk_load_few((const float *)t->o + at, few);
+            lk_put_few(t->o, t->o_format, at, value, few);
         }
     }
 }

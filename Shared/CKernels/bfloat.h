@@ -2,35 +2,6 @@
 // 32-bit products) or by AMX in tiles.h; they read half of what 32-bit numbers take. Two neighbouring numbers of the depth
 // share a word of 32 bits, the earlier one in the low half, so that rows and panels of words move as those of floats do.
 #ifdef LK_BFLOAT
-#include <immintrin.h>
-
-typedef uint16_t lk_b16 __attribute__((vector_size(32)));
-typedef uint32_t lk_w16 __attribute__((vector_size(64)));
-typedef uint32_t lk_w16u __attribute__((vector_size(64), aligned(4)));
-
-/// Sixteen numbers, rounded to nearest, ties to even.
-LK_INLINE lk_b16 lk_round(lk_v16 x) { return (lk_b16)_mm512_cvtneps_pbh((__m512)x); }
-
-/// Sixteen words, of numbers and those that come next in depth.
-LK_INLINE lk_v16 lk_paired(lk_v16 numbers, lk_v16 next) {
-    lk_w16 low = __builtin_convertvector(lk_round(numbers), lk_w16);
-    lk_w16 high = __builtin_convertvector(lk_round(next), lk_w16);
-    return (lk_v16)(low | high << 16);
-}
-
-/// `count` numbers, an even one, become count/2 words.
-static void lk_round_row(float *to, const float *from, size_t count) {
-    size_t i = 0;
-    for (; i + 16 <= count; i += 16) {
-        lk_b16 numbers = lk_round(lk_load(from + i));
-        memcpy(to + i / 2, &numbers, sizeof numbers);
-    }
-    if (i < count) {
-        lk_b16 numbers = lk_round(lk_load_few(from + i, count - i));
-        memcpy(to + i / 2, &numbers, (count - i) * sizeof(uint16_t));
-    }
-}
-
 /// Words of numbers of any format: as many as fit eight lanes.
 LK_INLINE lk_v8 load8_words(const void *p, size_t at, lk_format format) {
     lk_v8 words;

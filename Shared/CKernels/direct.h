@@ -1,47 +1,62 @@
 // 3x3 convolution of stride 1 as the sum of nine matrix products, in tiles (tiles.h): they multiply so much faster than
 // vectors add that Winograd's fewer products would not pay for their transforms, and round more.
 //
-//     round the picture to words, with its zeros around it                       [N, lines, L, words]
-//     pack the filters                                                           [panels][steps][9][words][16]
-//     for each block of lines, for each 64 output channels                       pieces
-//         for each 64 input channels                                             filters of two panels in L1
+//     for each band of lines, for each 64 output channels                        pieces
+//         round the band's pixels to words, with zeros around the picture        [lines + 2, L, words], in L2
+//         for each 64 input channels, for each 32 output channels                their filters in L1
 //             c (+)= sum over the nine places of (pixels, moved there) (filters)
 //         y = c + bias + ...
+//
+// A thread that takes several pieces of one band rounds its pixels once. Filters are packed before, all of them, to
+// [panels][steps][9][words][16]; but if the pictures are so small that one piece can take all bands of all of them, it
+// packs its filters step by step, and they never leave the cache: deep layers, whose filters are most of a UNet.
 //
 // A line has L = width + 1 places: the zero after it is also the one before the next. So all pixels of a block are rows
 // of one matrix, one stride apart; the sums at the zeros' places are thrown away.
 #ifdef LK_TILES
 
-enum { DIRECT_WORDS = 32, DIRECT_PANELS = 4, DIRECT_ROWS = 512 };
+enum { DIRECT_WORDS = 32, DIRECT_PANELS = 4 };
+/// Floats of a band's pixels; rows of its sums; rows of all bands, if a piece is to take them.
+enum { DIRECT_FLOATS = 352 << 10, DIRECT_ROWS = 2048, DIRECT_ALL_ROWS = 1280 };
 
 typedef struct {
     const lk_convolution_args *args;
-    size_t words, row;              // of a pixel; floats between pixels
-    size_t places, lines;           // L; of a picture with its zeros
-    size_t band, bands, groups;     // lines of a piece; pieces of a picture; pieces of the output channels
-    size_t panels;                  // of 16 output channels in all
-    size_t filters, pixels;         // floats of scratch
-    float *packed, *rounded;
+    size_t words, row;      // of a pixel; floats between pixels
+    size_t places;          // L
+    size_t band, bands;     // lines of a band; bands of a picture
+    size_t all, each;       // bands in all; of a piece
+    size_t panels, groups;  // of 16 output channels in all; pieces of the output channels
+    size_t pixels, sums;    // floats of a band's
+    size_t call;            // this one's number
+    float *packed;          // or NULL
 } direct;
 
 static bool direct_multiplies(const lk_convolution_args *args) { return args->bf16 && args->channels % 2 == 0; }
 
 static direct direct_job(const lk_convolution_args *args) {
-    direct j = {.args = args, .words = args->channels / 2, .lines = args->oh + 2, .panels = lk_pieces(args->outputs, 16)};
+    direct j = {.args = args, .words = args->channels / 2, .panels = lk_pieces(args->outputs, 16)};
     // A zero that two lines share must be one for both.
     bool shared = args->pad_left == 1 && args->w <= args->ow;
     j.places = args->ow + (shared ? 1 : 2);
     j.row = lk_pieces(j.words, 16) * 16;
     if (j.row % 64 == 0) j.row += 16; // pixels one above the other would crowd a few sets of the cache
-    j.band = lk_min(lk_pieces(DIRECT_ROWS, j.places), args->oh);
+    size_t most = DIRECT_FLOATS / (j.places * j.row); // with the lines above and below
+    j.band = lk_min(most > 3 ? most - 2 : 1, DIRECT_ROWS / j.places > 0 ? DIRECT_ROWS / j.places : 1);
     j.bands = lk_pieces(args->oh, j.band);
     j.band = lk_pieces(args->oh, j.bands);
+    j.all = args->n * j.bands;
+    bool few = j.all * j.band * j.places <= DIRECT_ALL_ROWS;
+    j.each = few ? j.all : 1;
+    j.packed = few ? NULL : args->scratch;
     j.groups = lk_pieces(j.panels, DIRECT_PANELS);
-    j.filters = j.panels * 9 * j.words * 16;
-    j.pixels = (args->n * j.lines * j.places + 2) * j.row; // the last line's sums at zeros read two places more
-    j.packed = args->scratch;
-    j.rounded = j.packed + j.filters;
+    j.pixels = ((j.band + 2) * j.places + 2) * j.row; // the last line's sums at zeros read two places more
+    j.sums = j.band * j.places * DIRECT_PANELS * 16;
     return j;
+}
+
+static size_t direct_scratch(const lk_convolution_args *args) {
+    direct j = direct_job(args);
+    return j.each == j.all ? 0 : j.panels * 9 * j.words * 16;
 }
 
 /// How many words belong to the step that begins at `start`: tiles are of 16 words, the last ones perhaps of fewer.
@@ -50,43 +65,56 @@ LK_INLINE size_t direct_step(const direct *j, size_t start) {
     return left >= DIRECT_WORDS ? DIRECT_WORDS : left >= 16 ? 16 : left;
 }
 
-/// One line of all pictures: pixels to words, zeros around them.
-static void direct_round_line(void *context, size_t piece) {
-    const direct *j = context;
+/// The band's number `band` of all: its picture, its first line, how many there are.
+LK_INLINE size_t direct_lines(const direct *j, size_t band, size_t *n, size_t *top) {
+    *n = band / j->bands, *top = band % j->bands * j->band;
+    return *top < j->args->oh ? lk_min(j->band, j->args->oh - *top) : 0;
+}
+
+/// What a band reads: pixels to words, zeros around them.
+static void direct_round_band(const direct *j, float *to, size_t band) {
     const lk_convolution_args *t = j->args;
-    size_t n = piece / j->lines, y = piece % j->lines - t->pad_top; // wraps below 0
-    float *to = j->rounded + piece * j->places * j->row;
-    for (size_t place = 0; place < j->places; place++, to += j->row) {
-        size_t x = place - t->pad_left;
-        if (y < t->h && x < t->w) {
-            lk_round_row(to, t->x + ((n * t->h + y) * t->w + x) * t->channels, t->channels);
-        } else {
-            memset(to, 0, j->words * sizeof(float));
+    size_t n, top, lines = direct_lines(j, band, &n, &top);
+    for (size_t line = 0; line < lines + 2; line++) {
+        size_t y = top + line - t->pad_top; // wraps below 0
+        for (size_t place = 0; place < j->places; place++, to += j->row) {
+            size_t x = place - t->pad_left;
+            if (y < t->h && x < t->w) {
+                const void *pixel = lk_at(t->x, ((n * t->h + y) * t->w + x) * t->channels, t->x_format);
+                if (t->x_format == LK_BF16) memcpy(to, pixel, j->words * sizeof(float));
+                else lk_round_row(to, pixel, t->channels);
+            } else {
+                memset(to, 0, j->words * sizeof(float));
+            }
         }
+    }
+    memset(to, 0, 2 * j->row * sizeof(float));
+}
+
+/// A panel's filters of one step: [9][words][16].
+static void direct_pack(const direct *j, float *to, size_t panel, size_t from, size_t words) {
+    enum { CHANNELS = 32 }; // whose filters stay in L1
+    const lk_convolution_args *t = j->args;
+    float filters[CHANNELS * 9 * 16];
+    size_t line = 9 * t->channels;
+    for (size_t c = 0; c < 2 * words; c += CHANNELS) {
+        size_t some = lk_min(CHANNELS, 2 * words - c);
+        const void *weights = lk_at(t->weights, panel * 16 * line + (2 * from + c) * 9, t->format);
+        lk_pack_panel(filters, weights, t->format, line, lk_min(16, t->outputs - panel * 16), some * 9);
+        for (size_t i = 0; i < some; i += 2)
+            for (size_t place = 0; place < 9; place++) {
+                const float *numbers = filters + (i * 9 + place) * 16;
+                lk_v16 pairs = lk_paired(lk_load(numbers), lk_load(numbers + 9 * 16));
+                lk_store(to + (place * words + (c + i) / 2) * 16, pairs);
+            }
     }
 }
 
-/// One panel of filters.
 static void direct_pack_panel(void *context, size_t panel) {
-    enum { CHANNELS = 32 }; // whose filters stay in L1
     const direct *j = context;
-    const lk_convolution_args *t = j->args;
-    float filters[CHANNELS * 9 * 16];
-    size_t line = 9 * t->channels, size = t->format == LK_F32 ? sizeof(float) : sizeof(uint16_t);
-    for (size_t from = 0; from < t->channels; from += CHANNELS) {
-        size_t some = lk_min(CHANNELS, t->channels - from);
-        const char *weights = (const char *)t->weights + (panel * 16 * line + from * 9) * size;
-        lk_pack_panel(filters, weights, t->format, line, lk_min(16, t->outputs - panel * 16), some * 9);
-        for (size_t c = 0; c < some; c += 2) {
-            size_t word = (from + c) / 2, start = word / DIRECT_WORDS * DIRECT_WORDS;
-            if (word - start >= direct_step(j, start)) start += 16;
-            size_t words = direct_step(j, start);
-            float *to = j->packed + (panel * 9 * j->words + 9 * start + word - start) * 16;
-            for (size_t place = 0; place < 9; place++) {
-                const float *numbers = filters + (c * 9 + place) * 16;
-                lk_store(to + place * words * 16, lk_paired(lk_load(numbers), lk_load(numbers + 9 * 16)));
-            }
-        }
+    for (size_t from = 0, words; from < j->words; from += words) {
+        words = direct_step(j, from);
+        direct_pack(j, j->packed + (panel * j->words + from) * 9 * 16, panel, from, words);
     }
 }
 
@@ -103,34 +131,52 @@ LK_INLINE void direct_finish(const direct *j, const float *c, size_t n, size_t a
     }
 }
 
+/// The call and first band whose pixels the calling thread's scratch begins with.
+static _Thread_local size_t direct_call, direct_band;
+
 static void direct_piece(void *context, size_t piece) {
     const direct *j = context;
     const lk_convolution_args *t = j->args;
-    size_t group = piece % j->groups, band = piece / j->groups % j->bands, n = piece / j->groups / j->bands;
-    size_t first = group * DIRECT_PANELS, panels = lk_min(DIRECT_PANELS, j->panels - first), ldc = panels * 16;
-    size_t top = band * j->band, lines = lk_min(j->band, t->oh - top), rows = lines * j->places;
-    const float *pixels = j->rounded + (n * j->lines + top) * j->places * j->row;
-    float *c = lk_piece_scratch(rows * ldc);
-    size_t jumps[9];
+    size_t start = piece / j->groups * j->each, bands = lk_min(j->each, j->all - start);
+    size_t first = piece % j->groups * DIRECT_PANELS, panels = lk_min(DIRECT_PANELS, j->panels - first);
+    size_t own = j->packed ? 0 : DIRECT_PANELS * 9 * DIRECT_WORDS * 16, ldc = panels * 16;
+    float *pixels = lk_piece_scratch(j->each * (j->pixels + j->sums) + own);
+    float *c = pixels + j->each * j->pixels, *packed = c + j->each * j->sums;
+    if (direct_call != j->call || direct_band != start) {
+        for (size_t i = 0; i < bands; i++) direct_round_band(j, pixels + i * j->pixels, start + i);
+        direct_call = j->call, direct_band = start;
+    }
+    size_t jumps[9], n, top;
     for (size_t place = 0; place < 9; place++) jumps[place] = (place / 3 * j->places + place % 3) * j->row;
     for (size_t from = 0, words; from < j->words; from += words) {
         words = direct_step(j, from);
-        const float *filters = j->packed + (first * j->words + from) * 9 * 16;
+        size_t gap = 9 * (j->packed ? j->words : words) * 16;
+        const float *filters = j->packed ? j->packed + (first * j->words + from) * 9 * 16 : packed;
+        for (size_t panel = 0; !j->packed && panel < panels; panel++)
+            direct_pack(j, packed + panel * gap, first + panel, from, words);
         lk_tile_depth depth = {jumps, 9, lk_pieces(words, 16), lk_min(words, 16)};
-        lk_multiply_tiles(
-            c, ldc, pixels + from, j->row, filters, 9 * j->words * 16, panels, rows, depth, from > 0);
+        for (size_t panel = 0; panel < panels; panel += 2)
+            for (size_t i = 0; i < bands; i++)
+                lk_multiply_tiles(
+                    c + i * j->sums + panel * 16, ldc, pixels + i * j->pixels + from, j->row, filters + panel * gap, gap,
+                    lk_min(2, panels - panel), direct_lines(j, start + i, &n, &top) * j->places, depth, from > 0);
     }
-    for (size_t line = 0; line < lines; line++)
-        for (size_t x = 0; x < t->ow; x++)
-            direct_finish(
-                j, c + (line * j->places + x) * ldc, n, (n * t->oh + top + line) * t->ow + x, first, panels);
+    lk_release_tiles();
+    for (size_t i = 0; i < bands; i++) {
+        size_t lines = direct_lines(j, start + i, &n, &top);
+        for (size_t line = 0; line < lines; line++)
+            for (size_t x = 0; x < t->ow; x++) {
+                const float *sums = c + i * j->sums + (line * j->places + x) * ldc;
+                direct_finish(j, sums, n, (n * t->oh + top + line) * t->ow + x, first, panels);
+            }
+    }
 }
 
 static void direct_convolve(const lk_convolution_args *args) {
+    static _Atomic size_t calls = 0;
     direct j = direct_job(args);
-    memset(j.rounded + args->n * j.lines * j.places * j.row, 0, 2 * j.row * sizeof(float));
-    lk_parallel(args->n * j.lines, direct_round_line, &j);
-    lk_parallel(j.panels, direct_pack_panel, &j);
-    lk_parallel(args->n * j.bands * j.groups, direct_piece, &j);
+    j.call = ++calls;
+    if (j.packed) lk_parallel(j.panels, direct_pack_panel, &j);
+    lk_parallel(lk_pieces(j.all, j.each) * j.groups, direct_piece, &j);
 }
 #endif

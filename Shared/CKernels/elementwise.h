@@ -8,29 +8,38 @@ typedef struct {
     lk_activation kind;
 } job;
 
-LK_INLINE lk_v16 sigmoid(lk_v16 x) { return 1.0f / (1.0f + lk_exp(-x)); }
+// `rough`: of results that will be rounded to bfloat16 at once; right to 3e-4 of them.
+
+LK_INLINE lk_v16 exponential(lk_v16 x, const bool rough) {
+#ifdef LK_BFLOAT
+    if (rough) return lk_exp2_rough(x * 1.44269504f);
+#endif
+    return lk_exp(x);
+}
+
+LK_INLINE lk_v16 sigmoid(lk_v16 x, const bool rough) { return lk_reciprocal(1.0f + exponential(-x, rough), rough); }
 
 /// erf by Abramowitz and Stegun 7.1.26, absolute error below 1.5e-7.
-LK_INLINE lk_v16 erf16(lk_v16 x) {
+LK_INLINE lk_v16 erf16(lk_v16 x, const bool rough) {
     lk_i16 sign = (lk_i16)x & (int32_t)0x80000000;
     lk_v16 a = (lk_v16)((lk_i16)x & 0x7fffffff);
-    lk_v16 t = 1.0f / (1.0f + 0.3275911f * a);
+    lk_v16 t = lk_reciprocal(1.0f + 0.3275911f * a, rough);
     lk_v16 p = lk_splat(1.061405429f);
     p = p * t - 1.453152027f;
     p = p * t + 1.421413741f;
     p = p * t - 0.284496736f;
     p = p * t + 0.254829592f;
-    lk_v16 y = 1.0f - p * t * lk_exp(-a * a);
+    lk_v16 y = 1.0f - p * t * exponential(-a * a, rough);
     return (lk_v16)((lk_i16)y | sign);
 }
 
-LK_INLINE lk_v16 gelu(lk_v16 x) { return 0.5f * x * (1.0f + erf16(x * 0.70710678f)); }
+LK_INLINE lk_v16 gelu(lk_v16 x, const bool rough) { return 0.5f * x * (1.0f + erf16(x * 0.70710678f, rough)); }
 
-LK_INLINE lk_v16 activate(lk_v16 x, lk_activation kind) {
+LK_INLINE lk_v16 activate(lk_v16 x, lk_activation kind, const bool rough) {
     switch (kind) {
-    case LK_SILU: return x * sigmoid(x);
-    case LK_GELU_ERF: return gelu(x);
-    case LK_QUICK_GELU: return x * sigmoid(1.702f * x);
+    case LK_SILU: return x * sigmoid(x, rough);
+    case LK_GELU_ERF: return gelu(x, rough);
+    case LK_QUICK_GELU: return x * sigmoid(1.702f * x, rough);
     case LK_RELU: return lk_vmax(x, lk_splat(0));
     }
     return x;
@@ -62,10 +71,10 @@ static void activate_piece(void *context, size_t piece) {
     const job *j = context;
     PIECE;
     switch (j->kind) { // outside the loop, so that each loop is one straight vector loop
-    case LK_SILU: ELEMENTWISE(first, last, activate(x, LK_SILU)); break;
-    case LK_GELU_ERF: ELEMENTWISE(first, last, activate(x, LK_GELU_ERF)); break;
-    case LK_QUICK_GELU: ELEMENTWISE(first, last, activate(x, LK_QUICK_GELU)); break;
-    case LK_RELU: ELEMENTWISE(first, last, activate(x, LK_RELU)); break;
+    case LK_SILU: ELEMENTWISE(first, last, activate(x, LK_SILU, false)); break;
+    case LK_GELU_ERF: ELEMENTWISE(first, last, activate(x, LK_GELU_ERF, false)); break;
+    case LK_QUICK_GELU: ELEMENTWISE(first, last, activate(x, LK_QUICK_GELU, false)); break;
+    case LK_RELU: ELEMENTWISE(first, last, activate(x, LK_RELU, false)); break;
     }
 }
 
@@ -119,7 +128,7 @@ static void geglu_piece(void *context, size_t piece) {
     for (size_t r = piece * ROWS, end = lk_min(r + ROWS, all->count); r < end; r++) {
         job row = {.y = all->y + r * all->d, .x = all->x + r * 2 * all->d, .z = all->x + r * 2 * all->d + all->d};
         const job *j = &row;
-        ELEMENTWISE(0, all->d, x * gelu(z));
+        ELEMENTWISE(0, all->d, x * gelu(z, false));
     }
 }
 

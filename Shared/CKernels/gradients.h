@@ -7,13 +7,13 @@
 LK_INLINE lk_v16 slope(lk_v16 x, lk_activation kind) {
     switch (kind) {
     case LK_SILU: {
-        lk_v16 s = sigmoid(x);
+        lk_v16 s = sigmoid(x, false);
         return s * (1.0f + x * (1.0f - s));
     }
     case LK_GELU_ERF: // Phi(x) + x phi(x)
-        return 0.5f * (1.0f + erf16(x * 0.70710678f)) + x * 0.39894228f * lk_exp(-0.5f * x * x);
+        return 0.5f * (1.0f + erf16(x * 0.70710678f, false)) + x * 0.39894228f * lk_exp(-0.5f * x * x);
     case LK_QUICK_GELU: {
-        lk_v16 s = sigmoid(1.702f * x);
+        lk_v16 s = sigmoid(1.702f * x, false);
         return s * (1.0f + 1.702f * x * (1.0f - s));
     }
     case LK_RELU: return lk_select(x > lk_splat(0), lk_splat(1), lk_splat(0));
@@ -49,7 +49,7 @@ static void geglu_backward_piece(void *context, size_t piece) {
                 ap = as, gp = gs, dp = ds;
             }
             lk_v16 gv = lk_load(gp), dv = lk_load(dp);
-            lk_v16 left = dv * gelu(gv), right = dv * lk_load(ap) * slope(gv, LK_GELU_ERF);
+            lk_v16 left = dv * gelu(gv, false), right = dv * lk_load(ap) * slope(gv, LK_GELU_ERF);
             memcpy(da + i, &left, width * sizeof(float));
             memcpy(dg + i, &right, width * sizeof(float));
         }
@@ -113,21 +113,6 @@ LK_INLINE lk_v16 norm_slope(const group_norm_gradient *g, lk_v16 z, lk_v16 dy) {
     return g->forward.silu ? dy * slope(z, LK_SILU) : dy;
 }
 
-/// Up to 16 floats, the rest zeros.
-LK_INLINE lk_v16 load_some(const float *p, size_t width) {
-    if (width == 16) return lk_load(p);
-    lk_v16 v = lk_splat(0);
-    memcpy(&v, p, width * sizeof(float));
-    return v;
-}
-
-LK_INLINE void store_some(float *p, lk_v16 v, size_t width) {
-    if (width == 16)
-        lk_store(p, v);
-    else
-        memcpy(p, &v, width * sizeof(float));
-}
-
 // Sums over a piece's pixels are kept in float, 16 channels at a time; pieces are added up in double.
 static void norm_products_piece(void *context, size_t piece) {
     const group_norm_gradient *g = context;
@@ -137,11 +122,11 @@ static void norm_products_piece(void *context, size_t piece) {
     double *sum = g->products + piece * 2 * f->channels, *product = sum + f->channels;
     for (size_t c = 0; c < f->channels; c += 16) {
         size_t width = lk_min(16, f->channels - c);
-        lk_v16 av = load_some(a + c, width), bv = load_some(b + c, width), s = lk_splat(0), t = lk_splat(0);
+        lk_v16 av = lk_load_few(a + c, width), bv = lk_load_few(b + c, width), s = lk_splat(0), t = lk_splat(0);
         for (size_t p = first; p < last; p++) {
             size_t at = (n * f->pixels + p) * f->channels + c;
-            lk_v16 x = load_some(f->x + at, width);
-            lk_v16 dz = norm_slope(g, x * av + bv, load_some(g->dy + at, width));
+            lk_v16 x = lk_load_few(f->x + at, width);
+            lk_v16 dz = norm_slope(g, x * av + bv, lk_load_few(g->dy + at, width));
             s += dz;
             t += dz * x;
         }
@@ -160,13 +145,13 @@ static void norm_gradient_piece(void *context, size_t piece) {
     const float *k = g->coefficients + n * 3 * f->channels;
     for (size_t c = 0; c < f->channels; c += 16) {
         size_t width = lk_min(16, f->channels - c);
-        lk_v16 av = load_some(a + c, width), bv = load_some(b + c, width), by_dz = load_some(k + c, width),
-               by_x = load_some(k + f->channels + c, width), rest = load_some(k + 2 * f->channels + c, width);
+        lk_v16 av = lk_load_few(a + c, width), bv = lk_load_few(b + c, width), by_dz = lk_load_few(k + c, width),
+               by_x = lk_load_few(k + f->channels + c, width), rest = lk_load_few(k + 2 * f->channels + c, width);
         for (size_t p = first; p < last; p++) {
             size_t at = (n * f->pixels + p) * f->channels + c;
-            lk_v16 x = load_some(f->x + at, width);
-            lk_v16 dz = norm_slope(g, x * av + bv, load_some(g->dy + at, width));
-            store_some(f->y + at, by_dz * dz + by_x * x + rest, width);
+            lk_v16 x = lk_load_few(f->x + at, width);
+            lk_v16 dz = norm_slope(g, x * av + bv, lk_load_few(g->dy + at, width));
+            lk_store_few((float *)f->y + at, by_dz * dz + by_x * x + rest, width);
         }
     }
 }

@@ -11,8 +11,8 @@
     X(add_rows, (float *y, const float *x, const float *z, size_t rows, size_t d, size_t period), (y, x, z, rows, d, period)) \
     X(half_to_float, (float *y, const uint16_t *x, size_t count), (y, x, count)) \
     X(bfloat_to_float, (float *y, const uint16_t *x, size_t count), (y, x, count)) \
-    X(group_norm, (float *y, const float *x, const float *weight, const float *bias, size_t n, size_t pixels, size_t channels, size_t groups, float eps, bool silu), (y, x, weight, bias, n, pixels, channels, groups, eps, silu)) \
-    X(layer_norm, (float *y, const float *x, const float *weight, const float *bias, size_t rows, size_t d, float eps), (y, x, weight, bias, rows, d, eps)) \
+    X(group_norm, (void *y, lk_format format, const float *x, const float *weight, const float *bias, size_t n, size_t pixels, size_t channels, size_t groups, float eps, bool silu), (y, format, x, weight, bias, n, pixels, channels, groups, eps, silu)) \
+    X(layer_norm, (void *y, lk_format format, const float *x, const float *weight, const float *bias, size_t rows, size_t d, float eps), (y, format, x, weight, bias, rows, d, eps)) \
     X(softmax, (float *y, const float *x, size_t rows, size_t d), (y, x, rows, d)) \
     X(attention_scratch, (size_t *floats, const lk_attention_args *args), (floats, args)) \
     X(attention, (const lk_attention_args *args), (args)) \

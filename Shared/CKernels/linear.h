@@ -25,7 +25,7 @@ typedef struct {
 
 /// A row of y, `panels` of 16 numbers from `first` on, from the sums (and, for GEGLU, those of the gates).
 LK_INLINE void linear_finish(
-    const linear *j, const float *c, size_t row, size_t first, size_t panels, const bool gated) {
+    const linear *j, const float *c, size_t row, size_t first, size_t panels, const bool gated, const bool rough) {
     const lk_linear_args *t = j->args;
     for (size_t panel = 0; panel < panels; panel++) {
         size_t o = (first + panel) * 16, few = lk_min(16, j->width - o), at = row * j->width + o;
@@ -34,40 +34,41 @@ LK_INLINE void linear_finish(
         if (gated) {
             lk_v16 gate = lk_load(c + panel * 32 + 16);
             if (t->bias) gate += lk_load_few(t->bias + j->width + o, few);
-            y *= gelu(gate);
+            y *= gelu(gate, rough);
         }
-        if (t->finish == LK_ACTIVATED) y = activate(y, t->activation);
+        if (t->finish == LK_ACTIVATED) y = activate(y, t->activation, rough);
         if (t->residual) y += lk_load_few(t->residual + at, few);
-        lk_store_few(t->y + at, y, few);
+        lk_put_few(t->y, t->y_format, at, y, few);
     }
 }
 
 LK_INLINE void linear_pack(
     float *to, const lk_linear_args *t, size_t row, size_t few, size_t depth, const bool words) {
-    const void *from = (const char *)t->weights + row * t->inputs * (t->format == LK_F32 ? 4 : 2);
+    const void *from = lk_at(t->weights, row * t->inputs, t->format);
 #ifdef LK_BFLOAT
     if (words) return lk_pack_words(to, from, t->format, t->inputs, few, depth);
 #endif
     lk_pack_panel(to, from, t->format, t->inputs, few, depth);
 }
 
-/// `step` floats or words of a row, from the k-th on.
-LK_INLINE void linear_copy(float *to, const float *from, size_t k, size_t step, const bool words) {
+/// `step` floats or words, of x from the at-th number on.
+LK_INLINE void linear_copy(float *to, const lk_linear_args *t, size_t at, size_t step, const bool words) {
+    const void *from = lk_at(t->x, at, t->x_format);
 #ifdef LK_BFLOAT
-    if (words) return lk_round_row(to, from + 2 * k, 2 * step);
+    if (words && t->x_format == LK_F32) return lk_round_row(to, from, 2 * step);
 #endif
-    memcpy(to, from + k, step * sizeof(float));
+    memcpy(to, from, step * sizeof(float));
 }
 
 /// What comes next of x, `lines` cache lines of each row; it is asked for bit by bit, and products hide the wait.
 typedef struct {
-    const float *x;
-    size_t stride, lines, line, left;
+    const char *x;
+    size_t stride, lines, line, left; // bytes between rows
 } linear_next;
 
 LK_INLINE void linear_expect(linear_next *next, size_t count) {
     for (size_t i = lk_min(count, next->left); i > 0; i--, next->left--) {
-        __builtin_prefetch(next->x + next->line * 16, 0, 2);
+        __builtin_prefetch(next->x + next->line * 64, 0, 2);
         if (++next->line == next->lines) next->line = 0, next->x += next->stride;
     }
 }
@@ -80,8 +81,11 @@ LK_INLINE void linear_piece_of(const linear *j, size_t piece, const bool words) 
     size_t first = piece % j->blocks * j->each, panels = lk_min(j->each, j->panels - first);
     size_t row = piece / j->blocks * j->band, end = lk_min(row + j->band, t->rows);
     size_t columns = panels * (gated ? 2 : 1), ldc = columns * 16;
-    float *b = lk_piece_scratch(columns * 16 * depth + LINEAR_ROWS * (stride + ldc)), *a = b + columns * 16 * depth;
-    float *c = a + LINEAR_ROWS * stride;
+    float *b = lk_piece_scratch(columns * 16 * depth + LINEAR_ROWS * (stride + ldc));
+    float *copy = b + columns * 16 * depth, *c = copy + LINEAR_ROWS * stride;
+    const bool in_place = words && LK_PANELS > 1 && t->x_format == LK_BF16; // tiles do not mind their rows' distance
+    const size_t unit = words ? 2 : 1, y_bytes = lk_bytes(t->y_format);
+    bool rough = t->y_format == LK_BF16;
     for (size_t i = 0; i < panels; i++) {
         size_t from = (first + i) * 16, few = lk_min(16, j->width - from);
         if (gated) { // a panel and its gates side by side
@@ -97,14 +101,16 @@ LK_INLINE void linear_piece_of(const linear *j, size_t piece, const bool words) 
         rows = lk_min(lk_pieces(rows, LK_ROWS) * LK_ROWS, end - row);
         for (size_t k = 0; k < depth; k += j->depth) {
             size_t step = lk_min(j->depth, depth - k);
-            for (size_t r = 0; r < rows; r++)
-                linear_copy(a + r * stride, t->x + (row + r) * t->inputs, k, step, words);
+            const float *a = in_place ? (const float *)lk_at(t->x, row * t->inputs + k * 2, LK_BF16) : copy;
+            if (!in_place)
+                for (size_t r = 0; r < rows; r++)
+                    linear_copy(copy + r * stride, t, (row + r) * t->inputs + k * unit, step, words);
             bool last = k + step == depth;
             size_t next_row = last ? row + rows : row, next_k = last ? 0 : k + step;
             size_t next_rows = lk_min(rows, end - next_row), next = lk_min(j->depth, depth - next_k);
-            const size_t unit = words ? 2 : 1;
             linear_next expected = {
-                t->x + next_row * t->inputs + next_k * unit, t->inputs, lk_pieces(next * unit, 16), 0, 0};
+                lk_at(t->x, next_row * t->inputs + next_k * unit, t->x_format), t->inputs * lk_bytes(t->x_format),
+                lk_pieces(next * unit * lk_bytes(t->x_format), 64), 0, 0};
             expected.left = next_rows * expected.lines;
             const size_t share = lk_pieces(expected.left, columns);
             for (size_t i = 0, some; i < columns; i += some) {
@@ -112,21 +118,23 @@ LK_INLINE void linear_piece_of(const linear *j, size_t piece, const bool words) 
                 linear_expect(&expected, share * some);
                 if (last)
                     for (size_t r = 0; r < rows; r++)
-                        __builtin_prefetch(t->y + (row + r) * j->width + (first + i * panels / columns) * 16, 1, 2);
+                        __builtin_prefetch(
+                            (char *)t->y + ((row + r) * j->width + (first + i * panels / columns) * 16) * y_bytes, 1, 2);
                 lk_products(
-                    c + i * 16, ldc, a, stride, b + (i * depth + k) * 16, depth * 16, some, rows, step, k > 0, words);
+                    c + i * 16, ldc, a, in_place ? depth : stride, b + (i * depth + k) * 16, depth * 16, some, rows, step, k > 0, words);
             }
         }
         for (size_t r = 0; r < rows; r++) { // row by row: whole lines of memory one after another
-            if (gated) {
-                linear_finish(j, c + r * ldc, row + r, first, panels, true);
-            } else {
-                linear_finish(j, c + r * ldc, row + r, first, panels, false);
-            }
+            const float *sums = c + r * ldc; // so that each loop knows what it is for
+            if (gated && rough) linear_finish(j, sums, row + r, first, panels, true, true);
+            else if (gated) linear_finish(j, sums, row + r, first, panels, true, false);
+            else if (rough) linear_finish(j, sums, row + r, first, panels, false, true);
+            else linear_finish(j, sums, row + r, first, panels, false, false);
         }
         row += rows;
         if (row == end) break;
     }
+    lk_end_products(words);
 }
 
 static void linear_piece(void *context, size_t piece) { linear_piece_of(context, piece, false); }

@@ -2,16 +2,21 @@
 
 // GroupNorm: y = (x - mean_g) / sqrt(var_g + eps) * weight_c + bias_c, mean and variance over P pixels and C/G channels.
 // Pass 1 sums each channel over chunks of pixels; a short middle step makes it y = x * a_c + b_c; pass 2 applies that.
-enum { PIXELS = 128 };
+enum { PIXELS = 128, RUN = 16 }; // of a piece; of those whose sums stay in registers
+
+typedef float lk_f8u __attribute__((vector_size(32), aligned(4)));
+typedef double lk_d8 __attribute__((vector_size(64)));
+typedef double lk_d8u __attribute__((vector_size(64), aligned(8)));
 
 typedef struct {
-    float *y;
+    void *y;
     const float *x, *weight, *bias;
     size_t n, pixels, channels, groups, chunks;
     double *sums;       // [N, chunks, 2, C]: sum and sum of squares
     float *scale_shift; // [N, 2, C]
     float eps;
     bool silu;
+    lk_format format; // of y
 } group_norm;
 
 static void sum_piece(void *context, size_t piece) {
@@ -19,13 +24,25 @@ static void sum_piece(void *context, size_t piece) {
     size_t n = piece / g->chunks, first = piece % g->chunks * PIXELS, last = lk_min(first + PIXELS, g->pixels);
     double *sum = g->sums + piece * 2 * g->channels, *square = sum + g->channels;
     memset(sum, 0, 2 * g->channels * sizeof(double));
-    for (size_t p = first; p < last; p++) {
-        const float *x = g->x + (n * g->pixels + p) * g->channels;
-        for (size_t c = 0; c < g->channels; c++) {
-            double v = x[c];
-            sum[c] += v;
-            square[c] += v * v;
+    for (size_t from = first; from < last; from += RUN) {
+        size_t count = lk_min(RUN, last - from), c = 0;
+        const float *x = g->x + (n * g->pixels + from) * g->channels;
+        for (; c + 8 <= g->channels; c += 8) {
+            lk_d8 s = *(lk_d8u *)(sum + c), q = *(lk_d8u *)(square + c);
+            for (size_t p = 0; p < count; p++) {
+                lk_d8 v = __builtin_convertvector(*(const lk_f8u *)(x + p * g->channels + c), lk_d8);
+                s += v;
+                q += v * v;
+            }
+            *(lk_d8u *)(sum + c) = s;
+            *(lk_d8u *)(square + c) = q;
         }
+        for (; c < g->channels; c++)
+            for (size_t p = 0; p < count; p++) {
+                double v = x[p * g->channels + c];
+                sum[c] += v;
+                square[c] += v * v;
+            }
     }
 }
 
@@ -56,25 +73,22 @@ static void apply_piece(void *context, size_t piece) {
     const group_norm *g = context;
     size_t n = piece / g->chunks, first = piece % g->chunks * PIXELS, last = lk_min(first + PIXELS, g->pixels);
     const float *a = g->scale_shift + n * 2 * g->channels, *b = a + g->channels;
+    bool rough = g->format == LK_BF16;
     for (size_t p = first; p < last; p++) {
-        size_t at = (n * g->pixels + p) * g->channels, c = 0;
-        const float *x = g->x + at;
-        float *y = g->y + at;
-        for (; c + 16 <= g->channels; c += 16) {
-            lk_v16 v = lk_load(x + c) * lk_load(a + c) + lk_load(b + c);
-            lk_store(y + c, g->silu ? v / (1.0f + lk_exp(-v)) : v);
-        }
-        for (; c < g->channels; c++) {
-            float v = x[c] * a[c] + b[c];
-            y[c] = g->silu ? v / (1.0f + expf(-v)) : v;
+        size_t at = (n * g->pixels + p) * g->channels;
+        for (size_t c = 0; c < g->channels; c += 16) {
+            size_t few = lk_min(16, g->channels - c);
+            lk_v16 v = lk_load_few(g->x + at + c, few) * lk_load_few(a + c, few) + lk_load_few(b + c, few);
+            if (g->silu) v = rough ? activate(v, LK_SILU, true) : activate(v, LK_SILU, false);
+            lk_put_few(g->y, g->format, at + c, v, few);
         }
     }
 }
 
-void LK(group_norm)(float *y, const float *x, const float *weight, const float *bias, size_t n, size_t pixels,
-                   size_t channels, size_t groups, float eps, bool silu) {
+void LK(group_norm)(void *y, lk_format format, const float *x, const float *weight, const float *bias, size_t n,
+                   size_t pixels, size_t channels, size_t groups, float eps, bool silu) {
     size_t chunks = lk_pieces(pixels, PIXELS);
-    group_norm g = {y, x, weight, bias, n, pixels, channels, groups, chunks, NULL, NULL, eps, silu};
+    group_norm g = {y, x, weight, bias, n, pixels, channels, groups, chunks, NULL, NULL, eps, silu, format};
     g.sums = malloc(n * chunks * 2 * channels * sizeof(double));
     g.scale_shift = malloc(n * 2 * channels * sizeof(float));
     if (!g.sums || !g.scale_shift) abort(); // a few kilobytes: nothing sensible is left to do
@@ -90,6 +104,7 @@ typedef struct {
     const float *x, *weight, *bias;
     size_t rows, d;
     float eps;
+    void *rounded; // bfloat16 in place of y
 } row_job;
 
 static void layer_norm_piece(void *context, size_t piece) {
@@ -97,19 +112,22 @@ static void layer_norm_piece(void *context, size_t piece) {
     const row_job *j = context;
     for (size_t r = piece * ROWS, end = lk_min(r + ROWS, j->rows); r < end; r++) {
         const float *x = j->x + r * j->d;
-        float *y = j->y + r * j->d;
+        float *y = j->rounded ? lk_piece_scratch(j->d) : j->y + r * j->d;
         double sum = 0, square = 0;
         for (size_t i = 0; i < j->d; i++) sum += x[i];
         double mean = sum / (double)j->d;
         for (size_t i = 0; i < j->d; i++) square += (x[i] - mean) * (x[i] - mean);
         float inverse = (float)(1 / sqrt(square / (double)j->d + j->eps)), shift = (float)mean;
         for (size_t i = 0; i < j->d; i++) y[i] = (x[i] - shift) * inverse * j->weight[i] + j->bias[i];
+#ifdef LK_BFLOAT
+        if (j->rounded) lk_round_row((uint16_t *)j->rounded + r * j->d, y, j->d);
+#endif
     }
 }
 
-void LK(layer_norm)(float *y, const float *x, const float *weight, const float *bias, size_t rows, size_t d,
-                   float eps) {
-    row_job j = {y, x, weight, bias, rows, d, eps};
+void LK(layer_norm)(void *y, lk_format format, const float *x, const float *weight, const float *bias, size_t rows,
+                   size_t d, float eps) {
+    row_job j = {y, x, weight, bias, rows, d, eps, format == LK_BF16 ? y : NULL};
     lk_parallel(lk_pieces(rows, ROWS), layer_norm_piece, &j);
 }
 

@@ -1,6 +1,9 @@
 // What the kernels share: splitting work over threads, 16-wide vectors and exp.
 #pragma once
 #include "support_system.h"
+#ifdef LK_AVX512
+#include <immintrin.h>
+#endif
 
 #define LK_INLINE static inline __attribute__((always_inline))
 
@@ -44,6 +47,17 @@ LK_INLINE float lk_hmax(lk_v16 v) {
     v = lk_vmax(v, __builtin_shufflevector(v, v, 4, 5, 6, 7, 0, 1, 2, 3, 4, 5, 6, 7, 0, 1, 2, 3));
     float a = v[0] > v[1] ? v[0] : v[1], b = v[2] > v[3] ? v[2] : v[3];
     return a > b ? a : b;
+}
+
+/// 1/x to about 1 unit in the last place, or to 6e-5 if that is `rough`: a division takes as long as the rest of an
+/// activation.
+LK_INLINE lk_v16 lk_reciprocal(lk_v16 x, const bool rough) {
+#ifdef LK_AVX512
+    lk_v16 y = (lk_v16)_mm512_rcp14_ps((__m512)x);
+    return rough ? y : y + y * (1.0f - x * y); // Newton's step
+#else
+    return 1.0f / x;
+#endif
 }
 
 /// e^x to about 2 units in the last place: x = n ln 2 + r, |r| <= ln 2 / 2, e^r by its Taylor polynomial of degree 7.

@@ -10,6 +10,7 @@
 #pragma clang diagnostic ignored "-Wpsabi" // every function that passes vectors is inlined
 #pragma clang attribute push(LK_TARGET, apply_to = function)
 #include "support.h"
+#include "format.h"
 #include "elementwise.h"
 #include "normalization.h"
 #include "product.h"

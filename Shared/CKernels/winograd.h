@@ -116,7 +116,7 @@ LK_INLINE void winograd_input_tile(const winograd *j, float *v, size_t plane, si
         for (size_t k = 0; k < side; k++) {
             size_t py = top + i - t->pad_top, px = left + k - t->pad_left; // wraps below 0
             bool inside = py < t->h && px < t->w;
-            at[i * side + k] = inside ? t->x + ((n * t->h + py) * t->w + px) * t->channels : zeros;
+            at[i * side + k] = inside ? (const float *)t->x + ((n * t->h + py) * t->w + px) * t->channels : zeros;
             moves[i * side + k] = inside;
         }
     for (size_t c = 0; c < t->channels; c += 16) {
@@ -167,8 +167,7 @@ LK_INLINE void winograd_filters(
     float filters[CHANNELS * 9 * 16];
     for (size_t from = 0; from < depth; from += CHANNELS) {
         size_t some = lk_min(CHANNELS, depth - from), row = 9 * t->channels;
-        const char *weights = t->weights;
-        weights += (o * row + (first_channel + from) * 9) * (t->format == LK_F32 ? sizeof(float) : sizeof(uint16_t));
+        const void *weights = lk_at(t->weights, o * row + (first_channel + from) * 9, t->format);
         lk_pack_panel(filters, weights, t->format, row, lk_min(16, t->outputs - o), some * 9);
         for (size_t c = 0; c < some; c += words ? 2 : 1) {
             lk_v16 points[SIDE][SIDE];
@@ -314,8 +313,7 @@ static winograd winograd_job(const lk_convolution_args *args) {
 void LK(convolve_3x3_scratch)(size_t *floats, const lk_convolution_args *args) {
 #ifdef LK_TILES
     if (direct_multiplies(args)) {
-        direct d = direct_job(args);
-        *floats = d.filters + d.pixels;
+        *floats = direct_scratch(args);
         return;
     }
 #endif

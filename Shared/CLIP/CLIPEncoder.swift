@@ -16,8 +16,11 @@ struct CLIPAttention: Sendable {
         self.heads = heads
     }
 
-    func callAsFunction(_ x: Tensor, causal: Bool) -> Tensor {
-        outProj(qProj(x).attention(keys: kProj(x), values: vProj(x), heads: heads, causal: causal))
+    /// - Parameter residual: added to the result
+    func callAsFunction(_ x: Tensor, causal: Bool, residual: Tensor) -> Tensor {
+        let (q, k, v) = (qProj(x, for: .product), kProj(x, for: .product), vProj(x, for: .product))
+        let h = q.attention(keys: k, values: v, heads: heads, causal: causal, for: .product)
+        return outProj(h, residual: residual)
     }
 }
 
@@ -32,7 +35,10 @@ struct CLIPMLP: Sendable {
         self.activation = activation
     }
 
-    func callAsFunction(_ x: Tensor) -> Tensor { fc2(fc1(x, activation: activation)) }
+    /// - Parameter residual: added to the result
+    func callAsFunction(_ x: Tensor, residual: Tensor) -> Tensor {
+        fc2(fc1(x, activation: activation, for: .product), residual: residual)
+    }
 }
 
 /// Matches transformers `CLIPEncoderLayer` (pre-norm); keys `layer_norm1`, `self_attn`, `layer_norm2`, `mlp`.
@@ -44,8 +50,8 @@ struct CLIPEncoderLayer: Sendable {
     let mlp: CLIPMLP
 
     func callAsFunction(_ x: Tensor, causal: Bool) -> Tensor {
-        let x = x + selfAttn(layerNorm1(x), causal: causal)
-        return x + mlp(layerNorm2(x))
+        let x = selfAttn(layerNorm1(x, for: .product), causal: causal, residual: x)
+        return mlp(layerNorm2(x, for: .product), residual: x)
     }
 }
 

@@ -71,9 +71,10 @@ struct VAEAttention: Sendable {
     }
 
     func callAsFunction(_ x: Tensor) -> Tensor {
-        let tokens = groupNorm(x).reshaped([x.shape[0], -1, x.shape[3]])
-        let h = toOut(toQ(tokens).attention(keys: toK(tokens), values: toV(tokens), heads: 1))
-        return x + h.reshaped(x.shape)
+        let tokens = groupNorm(x, for: .product).reshaped([x.shape[0], -1, x.shape[3]])
+        let (q, k, v) = (toQ(tokens, for: .product), toK(tokens, for: .product), toV(tokens, for: .product))
+        let h = q.attention(keys: k, values: v, heads: 1, for: .product)
+        return toOut(h, residual: x.reshaped(tokens.shape)).reshaped(x.shape)
     }
 }
 

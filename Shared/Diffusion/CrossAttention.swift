@@ -55,18 +55,20 @@ struct Attention: Sendable {
 
     /// Self-attention, plus `residual` [N, T, D].
     func callAsFunction(_ x: Tensor, residual: Tensor? = nil) -> Tensor {
-        toOut(toQ(x).attention(keys: toK(x), values: toV(x), heads: heads), residual: residual)
+        let (q, k, v) = (toQ(x, for: .product), toK(x, for: .product), toV(x, for: .product))
+        return toOut(q.attention(keys: k, values: v, heads: heads, for: .product), residual: residual)
     }
 
     /// Cross-attention; the two softmaxes stand alone and `to_out` is applied once, to their weighted sum.
     func callAsFunction(_ x: Tensor, _ conditioning: Conditioning, residual: Tensor? = nil) -> Tensor {
         guard let entry = conditioning.entries[name] else { preconditionFailure("no conditioning for \(name)") }
+        let q = toQ(x, for: .product)
         guard let image = entry.image else {
             return toOut(
-                toQ(x).attention(keys: entry.keys, values: entry.values, heads: heads), residual: residual)
+                q.attention(keys: entry.keys, values: entry.values, heads: heads, for: .product), residual: residual)
         }
         return toOut(
-            toQ(x).decoupledAttention(
+            q.decoupledAttention(
                 keys: entry.keys, values: entry.values, imageKeys: image.keys, imageValues: image.values,
                 scale: image.scale, heads: heads), residual: residual)
     }

@@ -14,7 +14,9 @@ struct FeedForward: Sendable {
     }
 
     /// - Parameter residual: added to the result
-    func callAsFunction(_ x: Tensor, residual: Tensor? = nil) -> Tensor { out(proj.gated(x), residual: residual) }
+    func callAsFunction(_ x: Tensor, residual: Tensor? = nil) -> Tensor {
+        out(proj.gated(x, for: .product), residual: residual)
+    }
 }
 
 /// Matches diffusers `BasicTransformerBlock`; keys `norm1`, `attn1`, `norm2`, `attn2`, `norm3`, `ff`.
@@ -37,9 +39,9 @@ struct BasicTransformerBlock: Sendable {
     }
 
     func callAsFunction(_ x: Tensor, _ pass: UNetPass) -> Tensor {
-        let x = pass.widened(pass.adding(x, attn1.name) { attn1(norm1(x), residual: $0) })
-        let y = pass.adding(x, attn2.name) { attn2(norm2(x), pass.conditioning, residual: $0) }
-        return pass.adding(y, name + ".ff") { ff(norm3(y), residual: $0) }
+        let x = pass.widened(pass.adding(x, attn1.name) { attn1(norm1(x, for: .product), residual: $0) })
+        let y = pass.adding(x, attn2.name) { attn2(norm2(x, for: .product), pass.conditioning, residual: $0) }
+        return pass.adding(y, name + ".ff") { ff(norm3(y, for: .product), residual: $0) }
     }
 }
 
@@ -65,7 +67,7 @@ struct Transformer2DModel: Sendable {
 
     func callAsFunction(_ x: Tensor, _ pass: UNetPass) -> Tensor {
         let (n, c) = (x.shape[0], x.shape[3])
-        var tokens = projIn(norm(x)).reshaped([n, -1, c])
+        var tokens = projIn(norm(x, for: .product)).reshaped([n, -1, c])
         for block in transformerBlocks { tokens = block(tokens, pass) }
         let x = pass.widened(x)
         return pass.observed(name, projOut(tokens, residual: x.reshaped(tokens.shape)).reshaped(x.shape))

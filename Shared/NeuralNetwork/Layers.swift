@@ -15,13 +15,17 @@ public struct Linear: Sendable {
     /// Of part of another's weight [out, in], without a bias.
     public init(weight: Tensor) { (self.weight, bias) = (weight, nil) }
 
-    /// [..., in] → [..., out], then `activation`, then plus `residual` [..., out].
-    public func callAsFunction(_ x: Tensor, activation: Activation? = nil, residual: Tensor? = nil) -> Tensor {
-        x.linear(weight, bias: bias, activation: activation, residual: residual)
+    /// [..., in] → [..., out], then `activation`, then plus `residual` [..., out], for `reader`.
+    public func callAsFunction(
+        _ x: Tensor, activation: Activation? = nil, residual: Tensor? = nil, for reader: Reader = .any
+    ) -> Tensor {
+        x.linear(weight, bias: bias, activation: activation, residual: residual, for: reader)
     }
 
     /// [..., in] → [..., out / 2]: half of the outputs times gelu of the other half (GEGLU).
-    public func gated(_ x: Tensor) -> Tensor { x.gatedLinear(weight, bias: bias) }
+    public func gated(_ x: Tensor, for reader: Reader = .any) -> Tensor {
+        x.gatedLinear(weight, bias: bias, for: reader)
+    }
 }
 
 /// A 2-d convolution over [N, H, W, C]. Matches `torch.nn.Conv2d`; keys `weight` [out, in, kernel, kernel], `bias`.
@@ -61,9 +65,9 @@ public struct GroupNorm: Sendable {
         (self.groups, self.eps) = (groups, eps)
     }
 
-    /// Normalises [N, ..., C]; with `silu` the activation that follows it in every residual block.
-    public func callAsFunction(_ x: Tensor, silu: Bool = false) -> Tensor {
-        x.groupNormalized(groups: groups, weight: weight, bias: bias, eps: eps, silu: silu)
+    /// Normalises [N, ..., C] for `reader`; with `silu` the activation that follows it in every residual block.
+    public func callAsFunction(_ x: Tensor, silu: Bool = false, for reader: Reader = .any) -> Tensor {
+        x.groupNormalized(groups: groups, weight: weight, bias: bias, eps: eps, silu: silu, for: reader)
     }
 }
 
@@ -80,8 +84,10 @@ public struct LayerNorm: Sendable {
         self.eps = eps
     }
 
-    /// Normalises the last axis.
-    public func callAsFunction(_ x: Tensor) -> Tensor { x.layerNormalized(weight: weight, bias: bias, eps: eps) }
+    /// Normalises the last axis, for `reader`.
+    public func callAsFunction(_ x: Tensor, for reader: Reader = .any) -> Tensor {
+        x.layerNormalized(weight: weight, bias: bias, eps: eps, for: reader)
+    }
 }
 
 /// A table of vectors. Matches `torch.nn.Embedding`; key `weight` [entries, D].

@@ -8,10 +8,13 @@ extension Tensor {
     ///   - values: v [N, K, D]
     ///   - heads: divides D; head j uses features j·d ..< (j+1)·d, d = D / heads
     ///   - causal: query i sees keys 0 ... i only
+    ///   - reader: what reads the result
     /// - Returns: [N, Q, D] for q [N, Q, D]
-    public func attention(keys: Tensor, values: Tensor, heads: Int, causal: Bool = false) -> Tensor {
-        Tensor(shape: shape) { out in
-            attend(keys, values, heads, causal, weight: 1, into: out.baseAddress, accumulate: false)
+    public func attention(
+        keys: Tensor, values: Tensor, heads: Int, causal: Bool = false, for reader: Reader = .any
+    ) -> Tensor {
+        Tensor(shape: shape, for: reader) { out, format in
+            attend(keys, values, heads, causal, weight: 1, into: out, format, accumulate: false)
         }
         .recorded(self, keys, values) { [q = self] dy, sums in
             q.attentionGradients([(keys, values, 1)], heads, causal, dy, &sums)
@@ -24,9 +27,9 @@ extension Tensor {
     public func decoupledAttention(
         keys: Tensor, values: Tensor, imageKeys: Tensor, imageValues: Tensor, scale: Float, heads: Int
     ) -> Tensor {
-        Tensor(shape: shape) { out in
-            attend(keys, values, heads, false, weight: 1, into: out.baseAddress, accumulate: false)
-            attend(imageKeys, imageValues, heads, false, weight: scale, into: out.baseAddress, accumulate: true)
+        Tensor(shape: shape, for: .any) { out, format in
+            attend(keys, values, heads, false, weight: 1, into: out, format, accumulate: false)
+            attend(imageKeys, imageValues, heads, false, weight: scale, into: out, format, accumulate: true)
         }
         .recorded(self, keys, values, imageKeys, imageValues) { [q = self] dy, sums in
             q.attentionGradients([(keys, values, 1), (imageKeys, imageValues, scale)], heads, false, dy, &sums)
@@ -69,15 +72,19 @@ extension Tensor {
 
     private func attend(
         _ keys: Tensor, _ values: Tensor, _ heads: Int, _ causal: Bool, weight: Float,
-        into out: UnsafeMutablePointer<Float>?, accumulate: Bool
+        into out: UnsafeMutableRawPointer, _ format: lk_format, accumulate: Bool
     ) {
         let (n, queries, d) = (shape[0], shape[1], shape[2])
         precondition(
             keys.shape == values.shape && keys.shape[0] == n && keys.shape[2] == d && d % heads == 0,
             "attention of q \(shape), k \(keys.shape), v \(values.shape) with \(heads) heads")
+        // Words are of one head.
+        let reader: Reader = d / heads % 2 == 0 ? .product : .any
+        let (q, k, v) = (read(by: reader), keys.read(by: reader), values.read(by: reader))
         withExtendedLifetime((storage, keys.storage, values.storage)) {
             var args = lk_attention_args(
-                o: out, q: pointer, k: keys.pointer, v: values.pointer, batch: n, heads: heads, queries: queries,
+                o: out, q: q.pointer, k: k.pointer, v: v.pointer, o_format: format, q_format: q.format,
+                k_format: k.format, v_format: v.format, batch: n, heads: heads, queries: queries,
                 keys: keys.shape[1], head_dim: d / heads, q_stride: d, k_stride: d, v_stride: d, o_stride: d,
                 scale: 1 / Float(d / heads).squareRoot(), weight: weight, causal: causal, accumulate: accumulate,
                 bf16: Precision.roundsProducts, scratch: nil)

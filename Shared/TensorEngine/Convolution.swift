@@ -114,12 +114,13 @@ extension Tensor {
             return residual.map { $0 + y } ?? y
         }
         let weight = filter.weight(in: OneDNN.layout(filter.shape, dnnl_oihw))
-        let stored = weight.weights
+        let (stored, x) = (weight.weights, read(by: .convolution))
         return Tensor(shape: [n, oh, ow, out]) { result in
             withExtendedLifetime((storage, weight.storage, filter, perPicture?.storage, residual?.storage)) {
                 var args = lk_convolution_args(
-                    y: result.baseAddress, x: pointer, bias: filter.bias?.pointer, per_picture: perPicture?.pointer,
-                    residual: residual?.pointer, weights: stored.pointer, format: stored.format, n: n, h: h, w: w,
+                    y: result.baseAddress, x: x.pointer, weights: stored.pointer, x_format: x.format,
+                    format: stored.format, bias: filter.bias?.pointer, per_picture: perPicture?.pointer,
+                    residual: residual?.pointer, n: n, h: h, w: w,
                     channels: c, oh: oh, ow: ow, outputs: out, pad_top: p.top, pad_left: p.left,
                     bf16: Precision.roundsProducts, scratch: nil)
                 var floats = 0

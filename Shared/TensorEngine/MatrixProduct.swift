@@ -11,9 +11,11 @@ extension Tensor {
     ///   - weight: [out, in]
     ///   - bias: [out]
     ///   - residual: [..., out]
+    ///   - reader: what reads the result
     /// - Returns: [..., out] for self [..., in]
     public func linear(
-        _ weight: Tensor, bias: Tensor? = nil, activation: Activation? = nil, residual: Tensor? = nil
+        _ weight: Tensor, bias: Tensor? = nil, activation: Activation? = nil, residual: Tensor? = nil,
+        for reader: Reader = .any
     ) -> Tensor {
         // The activation's gradient needs what comes before it.
         if let activation, Tensor.isRecording([self, weight, bias, residual]) {
@@ -22,7 +24,8 @@ extension Tensor {
         }
         let (out, k) = (weight.shape[0], weight.shape[1])
         return multiplied(
-            by: weight, bias, residual, width: out, finish: activation == nil ? LK_PLAIN : LK_ACTIVATED, activation
+            by: weight, bias, residual, width: out, finish: activation == nil ? LK_PLAIN : LK_ACTIVATED, activation,
+            reader
         )
         .recorded(self, weight, bias, residual) { [x = self] dy, sums in
             let m = x.count / k
@@ -40,26 +43,26 @@ extension Tensor {
     ///   - weight: [2·out, in]
     ///   - bias: [2·out]
     /// - Returns: [..., out] for self [..., in]
-    public func gatedLinear(_ weight: Tensor, bias: Tensor? = nil) -> Tensor {
+    public func gatedLinear(_ weight: Tensor, bias: Tensor? = nil, for reader: Reader = .any) -> Tensor {
         if Tensor.isRecording([self, weight, bias]) { return linear(weight, bias: bias).geglu() }
-        return multiplied(by: weight, bias, nil, width: weight.shape[0] / 2, finish: LK_GATED, nil)
+        return multiplied(by: weight, bias, nil, width: weight.shape[0] / 2, finish: LK_GATED, nil, reader)
     }
 
     private func multiplied(
         by weight: Tensor, _ bias: Tensor?, _ residual: Tensor?, width: Int, finish: lk_finish,
-        _ activation: Activation?
+        _ activation: Activation?, _ reader: Reader
     ) -> Tensor {
         let (out, k) = (weight.shape[0], weight.shape[1])
         precondition(shape.last == k, "a linear layer \(weight.shape) cannot read \(shape)")
         precondition(finish != LK_GATED || out == 2 * width, "\(out) outputs are not numbers and their gates")
         let wanted: [Int] = shape.dropLast() + [width]
         precondition(residual.map { $0.shape == wanted } ?? true, "not \(wanted) to be added")
-        let stored = weight.weights
-        return Tensor(shape: wanted) { result in
+        let (stored, x) = (weight.weights, read(by: .product))
+        return Tensor(shape: wanted, for: reader) { result, format in
             withExtendedLifetime((storage, weight.storage, bias?.storage, residual?.storage)) {
                 var args = lk_linear_args(
-                    y: result.baseAddress, x: pointer, bias: bias?.pointer, residual: residual?.pointer,
-                    weights: stored.pointer, format: stored.format, finish: finish,
+                    y: result, x: x.pointer, weights: stored.pointer, y_format: format, x_format: x.format,
+                    format: stored.format, bias: bias?.pointer, residual: residual?.pointer, finish: finish,
                     activation: (activation ?? .relu).kernel, rows: count / k, inputs: k, outputs: out,
                     bf16: Precision.roundsProducts)
                 Profile.measure(.linear, flops: 2 * Double(count) * Double(out)) { lk_linear(&args) }

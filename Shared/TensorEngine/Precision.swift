@@ -31,3 +31,23 @@ public enum Precision: String, Sendable, CaseIterable {
 
     static var roundsProducts: Bool { current == .bf16 }
 }
+
+/// What reads the numbers that an operation makes. Those that only products read, which would round them first, are
+/// rounded as they are written and take half of the memory.
+public enum Reader: Sendable {
+    /// Anything: 32 bits.
+    case any
+    /// Linear layers and attention, nothing else.
+    case product
+    /// 3×3 convolutions of stride 1, nothing else.
+    case convolution
+
+    /// Whether it rounds numbers to bfloat16 first, and so takes them rounded. Winograd's convolutions round later.
+    var takesRounded: Bool {
+        switch self {
+        case .any: false
+        case .product: Precision.roundsProducts
+        case .convolution: Precision.roundsProducts && lk_has_tiles()
+        }
+    }
+}

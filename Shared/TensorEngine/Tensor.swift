@@ -69,6 +69,18 @@ public struct Tensor: Sendable {
         self.init(borrowing: halves, format, shape: shape, owner: memory)
     }
 
+    /// A tensor whose numbers `fill` writes in the format that suits whoever reads them.
+    init(shape: [Int], for reader: Reader, fill: (UnsafeMutableRawPointer, lk_format) -> Void) {
+        guard reader.takesRounded, shape[shape.count - 1] % 2 == 0 else {
+            self.init(shape: shape) { if let floats = $0.baseAddress { fill(floats, LK_F32) } }
+            return
+        }
+        let memory = Storage(count: shape.product / 2)
+        fill(memory.base, LK_BF16)
+        let halves = UnsafeRawPointer(memory.base).assumingMemoryBound(to: UInt16.self)
+        self.init(borrowing: halves, .bf16, shape: shape, owner: memory)
+    }
+
     /// Number of scalars.
     public var count: Int { shape.product }
 
@@ -88,6 +100,12 @@ public struct Tensor: Sendable {
     var weights: (pointer: UnsafeRawPointer, format: lk_format) {
         guard let halves = storage.halves else { return (UnsafeRawPointer(pointer), LK_F32) }
         return (UnsafeRawPointer(halves.base + offset), halves.format == .f16 ? LK_F16 : LK_BF16)
+    }
+
+    /// The numbers as `reader` takes them: as they are stored if that is rounded as it would round them, else as floats.
+    func read(by reader: Reader) -> (pointer: UnsafeRawPointer, format: lk_format) {
+        let isRounded = storage.halves?.format == .bf16 && shape[shape.count - 1] % 2 == 0
+        return isRounded && reader.takesRounded ? weights : (UnsafeRawPointer(pointer), LK_F32)
     }
 }
 

@@ -5,10 +5,11 @@
     /tmp/venv/bin/python Tests/Benchmarks/compare.py [--rounds 3] [--parts unet vae clip-image clip-text] [--json FILE]
 
 Optional: nothing else needs Python. Real sizes, random weights, the same shapes: a step of the UNet at 512x512 with two
-rows, the same where both rows have one latent (guidance), the VAE's decoder to 512x512, CLIP ViT-H/14 on one photo, SD 1.5's text tower on two prompts. A turn is a process of
-its own: one pass that is not counted, then `--repeats` that are; the median of a turn's passes counts, and the table shows
-the median of the turns, their range, and how many times Likeness' time that is (the second number: of Likeness bf16's).
-Everything is float32 except "… bf16". On a CPU without avx512_bf16 there is no Likeness bf16, and OpenVINO asked for bf16
+rows, the same where both rows have one latent (guidance), the VAE's decoder to 512x512, CLIP ViT-H/14 on one photo,
+SD 1.5's text tower on two prompts. A turn is a process of its own: one pass that is not counted, then `--repeats` that
+are; the median of a turn's passes counts, and the table shows the median of the turns, their range, and how many times
+Likeness' time that is (the second number: of Likeness bf16's).
+Everything is float32, weights too, except "… bf16", which keeps them in bfloat16. On a CPU without avx512_bf16 there is no Likeness bf16, and OpenVINO asked for bf16
 computes in f32 all the same, which the table says.
 """
 import argparse
@@ -135,8 +136,8 @@ def turn(engine, name, repeats):
 def likeness_turn(likeness, name, repeats, precision):
     command = ["unet", "--guided"] if name == "guided-unet" else [name]
     answer = subprocess.run(
-        [likeness, "bench", *command, "--json", "--repeats", str(repeats), "--precision", precision], check=True,
-        capture_output=True, text=True)
+        [likeness, "bench", *command, "--json", "--repeats", str(repeats), "--precision", precision,
+         "--weights", precision], check=True, capture_output=True, text=True)
     result = json.loads(answer.stdout)[0]
     if "roundingError" in result:
         result["note"] = f"{100 * result['roundingError']:.2f} % off f32"

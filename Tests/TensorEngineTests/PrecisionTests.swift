@@ -40,6 +40,66 @@ import Testing
         )
     }
 
+    /// What only products read is rounded by its writer: they then see what they would have rounded to, number by number.
+    @Test func productsReadNumbersThatWereRoundedForThemAsTheirOwn() {
+        let (x, weight) = (random([3, 50, 48], 1), random([64, 48], 2).scaled(by: 0.2))
+        let (scale, shift) = (random([48], 3), random([48], 4))
+        Precision.with(.bf16) {
+            let plain = x.layerNormalized(weight: scale, bias: shift, eps: 1e-5)
+            let normal = x.layerNormalized(weight: scale, bias: shift, eps: 1e-5, for: .product)
+            #expect(normal.scalars == rounded(plain).scalars)
+            #expect(normal.linear(weight).scalars == plain.linear(weight).scalars)
+            #expect(normal.gatedLinear(weight).scalars == plain.gatedLinear(weight).scalars)
+
+            let (q, k, v) = (x.linear(weight), plain.linear(weight), x.linear(weight.scaled(by: 2)))
+            let attended = q.attention(keys: k, values: v, heads: 2)
+            let (q2, k2) = (x.linear(weight, for: .product), normal.linear(weight, for: .product))
+            let v2 = x.linear(weight.scaled(by: 2), for: .product)
+            #expect(q2.attention(keys: k2, values: v2, heads: 2).scalars == attended.scalars)
+            let shortened = q2.attention(keys: k2, values: v2, heads: 2, for: .product)
+            #expect(shortened.scalars == rounded(attended).scalars)
+        }
+    }
+
+    @Test(arguments: [(1, 9, 7, 16, 24), (2, 16, 16, 48, 40), (1, 70, 70, 32, 16)])
+    func convolutionsReadNumbersThatWereRoundedForThem(n: Int, h: Int, w: Int, cin: Int, cout: Int) {
+        let (x, filter) = (random([n, h, w, cin], 1), random([cout, cin, 3, 3], 2).scaled(by: 0.05))
+        let convolution = ConvolutionFilter(weight: filter, bias: random([cout], 3), padding: .init(1))
+        func normal(for reader: Reader) -> Tensor {
+            x.groupNormalized(groups: 8, weight: random([cin], 4), bias: random([cin], 5), eps: 1e-5, for: reader)
+        }
+        Precision.with(.bf16) {
+            let want = normal(for: .any).convolved(convolution)
+            #expect(normal(for: .convolution).convolved(convolution).scalars == want.scalars)
+        }
+    }
+
+    /// Activations of numbers that are rounded at once are computed less exactly than rounding shows.
+    @Test(arguments: [Activation.silu, .gelu, .quickGelu, .relu])
+    func activationsThatAreRoundedAreAsNearAsRoundingLetsThem(activation: Activation) {
+        let (x, weight) = (random([40, 64], 1), random([96, 64], 2).scaled(by: 0.4))
+        Precision.with(.bf16) {
+            let exact = x.linear(weight, activation: activation)
+            let got = x.linear(weight, activation: activation, for: .product)
+            for (got, exact) in zip(got.scalars, exact.scalars) {
+                #expect(abs(got - exact) <= 0.005 * abs(exact) + 1e-6)
+            }
+            let gated = zip(x.gatedLinear(weight, for: .product).scalars, x.gatedLinear(weight).scalars)
+            for (got, exact) in gated { #expect(abs(got - exact) <= 0.005 * abs(exact) + 1e-6) }
+        }
+        // SiLU after GroupNorm, far out too.
+        let wide = random([1, 30, 30, 16], 3).scaled(by: 200)
+        func normal(for reader: Reader) -> [Float] {
+            let ones = Tensor(repeating: 40, shape: [16])
+            return Precision.with(.bf16) {
+                wide.groupNormalized(groups: 4, weight: ones, bias: ones, eps: 1e-5, silu: true, for: reader).scalars
+            }
+        }
+        for (got, exact) in zip(normal(for: .product), normal(for: .any)) {
+            #expect(abs(got - exact) <= 0.005 * abs(exact) + 1e-6)
+        }
+    }
+
     private func expectRounded(_ got: Tensor, _ exact: Tensor, _ most: Double) {
         guard Precision.hasBF16 else {
             #expect(got.scalars == exact.scalars)

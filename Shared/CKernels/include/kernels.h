@@ -37,6 +37,13 @@ void lk_give_back_freed_memory(void);
 void *lk_activations(void);
 void lk_set_activations(void *run);
 
+// ---- formats
+
+/// How numbers are stored: 32 bits, or 16 of IEEE half precision or of bfloat16.
+typedef enum { LK_F32, LK_F16, LK_BF16 } lk_format;
+// Where a kernel names the format of what it reads or writes besides weights, that is LK_F32, or LK_BF16 where
+// lk_multiplies_bf16 and rows have an even number of numbers: rounded once by its writer, not again by each reader.
+
 // ---- element-wise (elementwise.h); y may be x
 
 typedef enum { LK_SILU, LK_GELU_ERF, LK_QUICK_GELU, LK_RELU } lk_activation;
@@ -58,11 +65,12 @@ void lk_bfloat_to_float(float *y, const uint16_t *x, size_t count);
 
 // ---- normalisation (normalization.h)
 
-/// GroupNorm over x [N, P, C] (channels last), optionally followed by SiLU. C % groups == 0.
-void lk_group_norm(float *y, const float *x, const float *weight, const float *bias, size_t n, size_t pixels,
-                   size_t channels, size_t groups, float eps, bool silu);
-/// LayerNorm over the last axis of x [R, D].
-void lk_layer_norm(float *y, const float *x, const float *weight, const float *bias, size_t rows, size_t d, float eps);
+/// GroupNorm over x [N, P, C] (channels last), optionally followed by SiLU. C % groups == 0. `format` is y's.
+void lk_group_norm(void *y, lk_format format, const float *x, const float *weight, const float *bias, size_t n,
+                   size_t pixels, size_t channels, size_t groups, float eps, bool silu);
+/// LayerNorm over the last axis of x [R, D]. `format` is y's.
+void lk_layer_norm(void *y, lk_format format, const float *x, const float *weight, const float *bias, size_t rows,
+                   size_t d, float eps);
 /// Softmax over the last axis of x [R, D].
 void lk_softmax(float *y, const float *x, size_t rows, size_t d);
 
@@ -70,11 +78,12 @@ void lk_softmax(float *y, const float *x, size_t rows, size_t d);
 
 /// o = softmax(scale * q k^T [+ causal mask]) v for every head, without ever holding the Q x K scores.
 /// q [B, Q, H, d], k and v [B, K, H, d], o [B, Q, H, d]; a token's heads lie side by side.
-/// strides (in floats) are between tokens; batches lie tokens*stride apart.
+/// strides (in numbers) are between tokens; batches lie tokens*stride apart.
 /// accumulate: o += weight * result, else o = weight * result.
 typedef struct {
-    float *o;
-    const float *q, *k, *v;
+    void *o;
+    const void *q, *k, *v;
+    lk_format o_format, q_format, k_format, v_format; // see above; o's is LK_F32 where it accumulates
     size_t batch, heads, queries, keys, head_dim;
     size_t q_stride, k_stride, v_stride, o_stride;
     float scale, weight;
@@ -87,8 +96,6 @@ void lk_attention(const lk_attention_args *args);
 
 // ---- linear layers (linear.h)
 
-/// How numbers are stored: 32 bits, or 16 of IEEE half precision or of bfloat16.
-typedef enum { LK_F32, LK_F16, LK_BF16 } lk_format;
 /// What follows the product: nothing, an activation, or GEGLU.
 typedef enum { LK_PLAIN, LK_ACTIVATED, LK_GATED } lk_finish;
 
@@ -96,10 +103,10 @@ typedef enum { LK_PLAIN, LK_ACTIVATED, LK_GATED } lk_finish;
 /// LK_GATED: y [R, O/2] = h[:, :O/2] * gelu(h[:, O/2:]) + residual [R, O/2]. O must then be even.
 /// bias and residual may be NULL; y may be residual.
 typedef struct {
-    float *y;
-    const float *x, *bias, *residual;
-    const void *weights;
-    lk_format format;
+    void *y;
+    const void *x, *weights;
+    lk_format y_format, x_format, format;
+    const float *bias, *residual;
     lk_finish finish;
     lk_activation activation;
     size_t rows, inputs, outputs;
@@ -121,9 +128,9 @@ void lk_peak(double *flops, size_t rounds, bool bf16);
 /// y = convolution + bias[k] + per_picture[n, k] + residual[n, oy, ox, k]; these three may be NULL. y may be residual.
 typedef struct {
     float *y;
-    const float *x, *bias, *per_picture, *residual;
-    const void *weights;
-    lk_format format;
+    const void *x, *weights;
+    lk_format x_format, format; // x's: LK_F32 unless bf16 and lk_has_tiles
+    const float *bias, *per_picture, *residual;
     size_t n, h, w, channels, oh, ow, outputs, pad_top, pad_left;
     bool bf16;      // as for linear layers; without AMX, of the pixels and filters as Winograd transforms them
     float *scratch; // as many floats as lk_convolve_3x3_scratch says
