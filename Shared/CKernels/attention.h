@@ -7,8 +7,8 @@
 //         m' = m if max of the row of s <= m + 8, else that
 //         p = 2^(s - m');  l = l 2^(m-m') + p;  o = o 2^(m-m') + p v
 //     o /= sum of l
-// with s times the scale and log2(e). m need not be the maximum itself: any number near it keeps p within a float's range, and
-// one that stays spares o the correction. l holds 16 sums, side by side.
+// with s times the scale and log2(e). m need not be the maximum itself: any number near it keeps p within a float's
+// range, and one that stays spares o the correction. l holds 16 sums, side by side.
 //
 // With bfloat16 ("words": two numbers in a float's place, see bfloat.h) q, k, v and p are rounded before they are
 // multiplied, unless they come so; scores, sums and the o that is worked on stay floats.
@@ -38,7 +38,7 @@ LK_INLINE lk_v16 exp2_small(lk_v16 x) {
 
 /// Whether one of the numbers is greater.
 LK_INLINE bool any_greater(lk_v16 numbers, float than) {
-#ifdef LK_BFLOAT
+#ifdef LK_AVX512
     return _mm512_cmp_ps_mask((__m512)numbers, _mm512_set1_ps(than), _CMP_GT_OQ) != 0;
 #else
     return lk_hmax(numbers) > than;

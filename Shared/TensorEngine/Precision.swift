@@ -2,7 +2,7 @@ internal import CKernels
 internal import Synchronization
 
 /// What numbers are rounded to before they are multiplied, in linear layers, attention and 3×3 convolutions. Sums, and
-/// what passes from layer to layer, are always 32 bits.
+/// what passes from layer to layer, are always 32 bits, but for what only products read (``Reader``).
 public enum Precision: String, Sendable, CaseIterable {
     /// Not at all: the reference.
     case f32
