@@ -31,7 +31,7 @@ public struct CurriculumSettings: Codable, Sendable, Equatable {
     public var photos = 14
     /// Updates of each stage, by name.
     public var steps: [String: Int] = [
-        "vae": 10000, "clip": 2000, "unet": 4000, "inception": 2500, "identity": 1500, "ip-adapter": 3000,
+        "vae": 10000, "clip": 2000, "unet": 8000, "inception": 2500, "identity": 1500, "ip-adapter": 3000,
         "self-attention": 1500,
     ]
     /// Pictures in a batch, by stage; an update takes two batches, one on each core.
