@@ -84,7 +84,7 @@ LK_INLINE void attention_pack(const attention *job, size_t piece, const bool wor
             continue;
         }
 #endif
-        lk_pack_panel(kt + j * d, from, LK_F32, t->k_stride, few, d);
+        lk_pack_panel(kt + j * d, from, t->k_format, t->k_stride, few, d);
     }
     for (size_t c = 0; c < job->padded; c += 16) {
         size_t width = lk_min(16, job->padded - c), few = lk_min(width, d - c);
@@ -188,7 +188,6 @@ LK_INLINE void attention_queries(const attention *job, size_t piece, const bool 
         }
     }
 
-    lk_end_products(words);
     size_t out = (batch * t->queries + first) * t->o_stride + head * d;
     for (size_t i = 0; i < rows; i++) {
         float factor = t->weight / lk_hsum(lk_load(sums + i * 16));

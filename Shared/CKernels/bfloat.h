@@ -20,7 +20,6 @@ LK_INLINE lk_v8 load8_words(const void *p, size_t at, lk_format format) {
 /// `count` of 16 rows of `words` words, of numbers `stride` apart, become a panel [words][16]; missing rows are zeros.
 LK_INLINE void pack_words_of(
     float *to, const void *from, size_t stride, size_t count, size_t words, const lk_format format) {
-    size_t size = format == LK_F32 ? 4 : 2;
     for (size_t half = 0; half < 16; half += 8) {
         size_t rows = half < count ? lk_min(8, count - half) : 0;
         for (size_t k = 0; k < words; k += 8) {
@@ -32,7 +31,7 @@ LK_INLINE void pack_words_of(
                     r[i] = load8_words(from, at, format);
                 } else {
                     char few[64] = {0};
-                    memcpy(few, (const char *)from + at * size, 2 * some * size);
+                    memcpy(few, lk_at(from, at, format), 2 * some * lk_bytes(format));
                     r[i] = load8_words(few, 0, format);
                 }
             }

@@ -161,7 +161,6 @@ static void direct_piece(void *context, size_t piece) {
                     c + i * j->sums + panel * 16, ldc, pixels + i * j->pixels + from, j->row, filters + panel * gap, gap,
                     lk_min(2, panels - panel), direct_lines(j, start + i, &n, &top) * j->places, depth, from > 0);
     }
-    lk_release_tiles();
     for (size_t i = 0; i < bands; i++) {
         size_t lines = direct_lines(j, start + i, &n, &top);
         for (size_t line = 0; line < lines; line++)

@@ -134,7 +134,6 @@ LK_INLINE void linear_piece_of(const linear *j, size_t piece, const bool words) 
         row += rows;
         if (row == end) break;
     }
-    lk_end_products(words);
 }
 
 static void linear_piece(void *context, size_t piece) { linear_piece_of(context, piece, false); }

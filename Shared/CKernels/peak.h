@@ -32,7 +32,7 @@ static void peak_piece_of_words(void *context, size_t piece) {
         _tile_dpbf16ps(3, 5, 7);
     }
     _tile_stored(0, words, 64);
-    lk_release_tiles();
+    _tile_release();
     j->results[piece] = words[0];
 #else
     lk_v16 sum[LK_ROWS];

@@ -7,13 +7,6 @@ enum { LK_PANELS = 2 };
 enum { LK_PANELS = 1 };
 #endif
 
-/// After the last product of a piece of work.
-LK_INLINE void lk_end_products(const bool words) {
-#ifdef LK_TILES
-    if (words) lk_release_tiles();
-#endif
-}
-
 /// c[m, 16 panels] (+)= a[m, depth] b[depth, 16 panels], of floats or of words; b's panels are `gap` floats apart.
 LK_INLINE void lk_products(
     float *c, size_t ldc, const float *a, size_t lda, const float *b, size_t gap, size_t panels, size_t m, size_t depth,

@@ -11,20 +11,8 @@ typedef struct {
     uint8_t rows[16];
 } lk_tile_shapes;
 
-/// What the calling thread's tiles are shaped for; nothing between lk_release_tiles and the next product, for oneDNN shapes
-/// them too. Shaping takes as long as a small product.
-static _Thread_local size_t lk_tiles_shape;
-
-LK_INLINE void lk_release_tiles(void) {
-    _tile_release();
-    lk_tiles_shape = 0;
-}
-
 /// Shapes for `upper` and `lower` rows of sums (the latter may be 0) and `words` of depth.
 LK_INLINE void lk_shape_tiles(size_t upper, size_t lower, size_t words) {
-    size_t shape = words << 16 | upper << 8 | lower;
-    if (shape == lk_tiles_shape) return;
-    lk_tiles_shape = shape;
     lk_tile_shapes shapes = {.palette = 1};
     for (int i = 0; i < 4; i++) shapes.bytes[i] = 64, shapes.rows[i] = (uint8_t)(i < 2 ? upper : lower);
     for (int i = 4; i < 6; i++) shapes.bytes[i] = (uint16_t)(4 * words), shapes.rows[i] = (uint8_t)(i < 5 ? upper : lower);
@@ -81,14 +69,13 @@ LK_INLINE void lk_tile_product(
     if (rows > 1 && columns > 1) _tile_stored(3, lower + 16, c_step);
 }
 
-/// c[m, 16 panels] (+)= a[m, depth] b[depth, 16 panels]; b's panels are `gap` floats apart. A piece of work ends with
-/// lk_release_tiles.
+/// c[m, 16 panels] (+)= a[m, depth] b[depth, 16 panels]; b's panels are `gap` floats apart.
 static void lk_multiply_tiles(
     float *c, size_t ldc, const float *a, size_t lda, const float *b, size_t gap, size_t panels, size_t m,
     lk_tile_depth depth, bool add) {
     for (size_t row = 0; row < m;) {
         size_t now = lk_min(32, m - row);
-        lk_shape_tiles(lk_min(16, now), now > 16 ? now - 16 : 0, depth.words);
+        if (row == 0 || now < 32) lk_shape_tiles(lk_min(16, now), now > 16 ? now - 16 : 0, depth.words);
         // Rows in the inner loop would read the panels less often, but those are few and nearer than the rows.
         for (size_t panel = 0; panel < panels; panel += 2) {
             float *to = c + row * ldc + panel * 16;
@@ -104,6 +91,7 @@ static void lk_multiply_tiles(
         }
         row += now;
     }
+    _tile_release();
 }
 
 /// The number of words that a tile of `words` of depth is best cut into: the largest part of at most 16 that divides them,

@@ -5,9 +5,9 @@
 // 36 multiplications where the sum itself takes 144. The interpolation points are 0, ±1/√2, ±√2 and infinity: their
 // rounding error is 0.4 of that of the usual 0, ±1, ±2.
 //
-// With bfloat16 ("words": two numbers in a float's place, see bfloat.h), where there are no tiles (direct.h), it is F(2x2, 3x3), d: 4x4 pixels -> y: 2x2, points
-// 0, ±1 and infinity: V and U are rounded, which that makes 1.5 times as bad as it is without Winograd; F(4x4, 3x3) would
-// make it 5 times as bad.
+// With bfloat16 ("words": two numbers in a float's place, see bfloat.h), where there are no tiles (direct.h), it is
+// F(2x2, 3x3), d: 4x4 pixels -> y: 2x2, points 0, ±1 and infinity: V and U are rounded, which that makes 1.5 times as bad
+// as it is without Winograd; F(4x4, 3x3) would make it 5 times as bad.
 //
 //     for each stretch of tiles, as many as LK_V_FLOATS of transformed pixels
 //         V = B^T d B                                      pieces: rows of tiles; vectors of 16 channels

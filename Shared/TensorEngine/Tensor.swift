@@ -58,12 +58,13 @@ public struct Tensor: Sendable {
         self.init(shape: shape, storage: Storage(borrowing: halves, format, count: shape.product, owner: owner))
     }
 
-    /// As above, over memory of its own that `fill` writes.
+    /// As above, over memory of its own that `fill` writes; `longLived` as for one of floats.
     package init(
-        _ format: HalfFormat, shape: [Int], fill: (UnsafeMutableBufferPointer<UInt16>) throws -> Void
+        _ format: HalfFormat, shape: [Int], longLived: Bool = true,
+        fill: (UnsafeMutableBufferPointer<UInt16>) throws -> Void
     ) rethrows {
         let count = shape.product
-        let memory = Storage(count: (count + 1) / 2, longLived: true)
+        let memory = Storage(count: (count + 1) / 2, longLived: longLived)
         let halves = UnsafeMutableRawPointer(memory.base).bindMemory(to: UInt16.self, capacity: count)
         try fill(UnsafeMutableBufferPointer(start: halves, count: count))
         self.init(borrowing: halves, format, shape: shape, owner: memory)
@@ -75,10 +76,7 @@ public struct Tensor: Sendable {
             self.init(shape: shape) { if let floats = $0.baseAddress { fill(floats, LK_F32) } }
             return
         }
-        let memory = Storage(count: shape.product / 2)
-        fill(memory.base, LK_BF16)
-        let halves = UnsafeRawPointer(memory.base).assumingMemoryBound(to: UInt16.self)
-        self.init(borrowing: halves, .bf16, shape: shape, owner: memory)
+        self.init(.bf16, shape: shape, longLived: false) { if let halves = $0.baseAddress { fill(halves, LK_BF16) } }
     }
 
     /// Number of scalars.

@@ -9,8 +9,8 @@ rows, the same where both rows have one latent (guidance), the VAE's decoder to 
 SD 1.5's text tower on two prompts. A turn is a process of its own: one pass that is not counted, then `--repeats` that
 are; the median of a turn's passes counts, and the table shows the median of the turns, their range, and how many times
 Likeness' time that is (the second number: of Likeness bf16's).
-Everything is float32, weights too, except "… bf16", which keeps them in bfloat16. On a CPU without avx512_bf16 there is no Likeness bf16, and OpenVINO asked for bf16
-computes in f32 all the same, which the table says.
+Everything is float32, weights too, except "… bf16", which keeps them in bfloat16. On a CPU without avx512_bf16 there is
+no Likeness bf16, and OpenVINO asked for bf16 computes in f32 all the same, which the table says.
 """
 import argparse
 import json
