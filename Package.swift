@@ -78,6 +78,7 @@ let package = Package(
         library("Faces", ["ImageIO", "NeuralNetwork", "Checkpoint", "TensorEngine"]),
         library("RenderedPeople", ["ImageIO"]),
         library("AddOnFiles"),
+        library("Prompts"),
         library(
             "ModelFolder",
             [
@@ -87,7 +88,7 @@ let package = Package(
         library(
             "Training",
             [
-                "RenderedPeople", "ModelFolder", "CLIP", "Diffusion", "IPAdapter", "ImageMetrics", "ImageIO",
+                "Prompts", "RenderedPeople", "ModelFolder", "CLIP", "Diffusion", "IPAdapter", "ImageMetrics", "ImageIO",
                 "NeuralNetwork", "Checkpoint", "TensorEngine", crypto,
             ]),
         library(
@@ -125,7 +126,8 @@ let package = Package(
         service(
             "gateway",
             [
-                "ServiceKit", "Messaging", "Store", "Contracts", "Telemetry", "ImageIO", "AddOnFiles", hummingbird,
+                "ServiceKit", "Messaging", "Store", "Contracts", "Telemetry", "ImageIO", "AddOnFiles", "Prompts",
+                hummingbird,
                 logging,
             ]),
         service(
@@ -196,6 +198,7 @@ let package = Package(
             resources: [.copy("Fixtures")]),
         tests("GoldensTests", ["Goldens", "TestSupport"]),
         tests("ContractsTests", ["Contracts", "Training"]),
+        tests("PromptsTests", ["Prompts"]),
         tests("StoreTests", ["Store", "Contracts", logging]),
         tests("MessagingTests", ["Messaging", "Contracts", "TestSupport", logging]),
         tests("GatewayTests", ["gateway", "ImageIO", "Store", "Contracts", "TestSupport", logging]),

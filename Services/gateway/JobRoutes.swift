@@ -3,6 +3,7 @@ import Contracts
 import Foundation
 import HTTPTypes
 import Hummingbird
+import Prompts
 import Store
 
 /// Jobs: what was asked for, how far it is, and what came out.

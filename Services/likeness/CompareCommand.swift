@@ -39,7 +39,8 @@ struct CompareCommand: ParsableCommand {
     @Option(help: "People for the curve over the number of photos; 0 leaves it out.")
     var curve = 12
 
-    @Option(help: "People, the first ones, for DreamBooth, which takes a minute each, LoRA another; all if not given.")
+    @Option(
+        help: "People, the first ones, for DreamBooth, which takes 40 s each, LoRA as long again; all if not given.")
     var fineTuned: Int?
 
     @Option(help: "DreamBooth's updates; as many as the services do if not given.")

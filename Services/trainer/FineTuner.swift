@@ -4,6 +4,7 @@ import Crypto
 import Foundation
 import ImageIO
 import ModelFolder
+import Store
 import Training
 
 /// DreamBooth as the queue asks for it: settings that suit the model, states and class pictures in a folder of runs.
@@ -20,15 +21,15 @@ struct FineTuner: Sendable {
     }
 
     private func settings(_ method: Contracts.Method) -> DreamBoothSettings {
-        var settings = method == .dreamboothLoRA ? base.lowRank : base
-        (settings.identifier, settings.classNoun) = (SubjectPrompt.identifier, SubjectPrompt.classNoun)
-        return settings
+        method == .dreamboothLoRA ? base.lowRank : base
     }
 
-    /// Names the exact weights: a hash of the model, the settings and the photos in their order.
-    func recipe(_ method: Contracts.Method, photos: [String]) throws -> String {
-        let settings = String(decoding: try JSONEncoder.likeness.encode(settings(method)), as: UTF8.self)
-        let text = ([modelHash, settings] + photos).joined(separator: "\n")
+    /// Names the exact weights: a hash of the model, the settings and the photos in their order, with what is said of each.
+    func recipe(_ method: Contracts.Method, _ photos: [PhotoRow]) throws -> String {
+        let settings = settings(method)
+        let seen = photos.flatMap { [$0.contentHash, settings.instancePrompt(of: $0.caption)] }
+        let made = String(decoding: try JSONEncoder.likeness.encode(settings), as: UTF8.self)
+        let text = ([modelHash, made] + seen).joined(separator: "\n")
         return SHA256.hash(data: Data(text.utf8)).map { String(format: "%02x", $0) }.joined()
     }
 
@@ -36,7 +37,8 @@ struct FineTuner: Sendable {
     ///
     /// - Returns: a safetensors file in half precision
     func callAsFunction(
-        _ method: Contracts.Method, _ photos: [RGBImage], recipe: String, report: (TrainingLog.Event) throws -> Void
+        _ method: Contracts.Method, _ photos: [RGBImage], captions: [String?], recipe: String,
+        report: (TrainingLog.Event) throws -> Void
     ) throws -> Data {
         let settings = settings(method)
         let booth = DreamBooth(folder, settings)
@@ -46,7 +48,7 @@ struct FineTuner: Sendable {
             try report(.news("\(method.rawValue) class picture \($0 + 1) of \(settings.numClassImages)"))
         }
         let weights = try booth.train(
-            photos, classPictures: classPictures, state: run(recipe), name: method.rawValue
+            photos, captions: captions, classPictures: classPictures, state: run(recipe), name: method.rawValue
         ) { try report(.progress($0)) }
         return try SafetensorsWriter.data(
             DiffusersForm.tensors(weights, part: "unet"), metadata: ["recipe": recipe, "method": method.rawValue],

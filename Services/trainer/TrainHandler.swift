@@ -34,7 +34,7 @@ struct FineTuningHandler: Sendable {
                 "\(training.photos.count - rows.count) of the photos have been removed; start the job again with those "
                     + "there are")
         }
-        let recipe = try fineTuner.recipe(training.method, photos: rows.map(\.contentHash))
+        let recipe = try fineTuner.recipe(training.method, rows)
         if let known = try await known(recipe) { return known }
         // Another job may ask for the same weights, and another trainer be at them.
         let lock = try await fineTuner.lock(recipe)
@@ -52,7 +52,7 @@ struct FineTuningHandler: Sendable {
         }
         let (images, method) = (photos, training.method)
         let weights = try await log.keep(of: claim.task, part: method.rawValue) { report in
-            try fineTuner(method, images, recipe: recipe, report: report)
+            try fineTuner(method, images, captions: rows.map(\.caption), recipe: recipe, report: report)
         }
         let key = try await objects.put(weights, type: .safetensors)
         return Completion(TaskResult(objectKey: key, model: recipe)) { transaction in

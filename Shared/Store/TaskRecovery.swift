@@ -1,5 +1,5 @@
 public import Contracts
-public import Foundation
+import Foundation
 
 /// What brings a task back to its queue without anything being wrong with the task.
 extension Database {

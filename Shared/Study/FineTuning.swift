@@ -10,7 +10,7 @@ extension Study {
         let chosen = method == .dreamBoothLoRA ? settings.dreamBooth.lowRank : settings.dreamBooth
         let booth = DreamBooth(folder, chosen)
         let weights = try booth.train(
-            subjects[person].references,
+            subjects[person].references, captions: subjects[person].referenceCaptions,
             classPictures: try booth.classPictures(keptIn: work.appendingPathComponent("class-pictures")),
             state: work.appendingPathComponent("fine-tuning"), name: "\(method.rawValue)-\(subjects[person].name)")
         return try folder.unet(fineTunedBy: weights)

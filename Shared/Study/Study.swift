@@ -84,7 +84,8 @@ public struct Study {
         var name: String
         var references: [RGBImage]
         var unseen: [RGBImage]
-        var captions, referenceCaptions: [String]
+        var captions: [String]
+        var referenceCaptions: [String?]
     }
     let subjects: [Subject]
 
@@ -109,7 +110,7 @@ public struct Study {
                 name: person.name, references: try chosen.sorted().map { try person.photos[$0].image() },
                 unseen: try unseen.map { try person.photos[$0].image() },
                 captions: unseen.map { person.photos[$0].caption ?? Album.defaultCaption },
-                referenceCaptions: chosen.sorted().map { person.photos[$0].caption ?? Album.defaultCaption })
+                referenceCaptions: chosen.sorted().map { person.photos[$0].caption })
         }
     }
 
@@ -196,7 +197,8 @@ public struct Study {
                 let place = i % subject.references.count
                 let photo = subject.references[place]
                 return scored(
-                    method == .photos ? photo : model.autoencoded(photo), caption: subject.referenceCaptions[place],
+                    method == .photos ? photo : model.autoencoded(photo),
+                    caption: subject.referenceCaptions[place] ?? Album.defaultCaption,
                     seed: 0, seconds: 0)
             }
         }

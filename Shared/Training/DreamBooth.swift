@@ -5,16 +5,17 @@ public import Diffusion
 public import Foundation
 public import ImageIO
 public import ModelFolder
+internal import Prompts
 public import TensorEngine
 
 /// How a person's own UNet is made (Ruiz et al., arXiv 2208.12242; defaults for the miniature).
 public struct DreamBoothSettings: Codable, Sendable, Equatable {
-    /// A rare word that comes to mean the person.
-    public var identifier = "sks"
+    /// A word that comes to mean the person.
+    public var identifier = SubjectPrompt.identifier
     /// What the person is one of.
-    public var classNoun = "person"
+    public var classNoun = SubjectPrompt.classNoun
     /// Updates.
-    public var maxTrainSteps = 400
+    public var maxTrainSteps = 200
     public var learningRate: Float = 2e-4
     /// Pictures in a batch, half of them of the person, half of the class; an update takes two batches.
     public var trainBatchSize = 4
@@ -22,12 +23,16 @@ public struct DreamBoothSettings: Codable, Sendable, Equatable {
     public var priorLossWeight: Float = 1
     /// Pictures of the class that the model itself makes first.
     public var numClassImages = 24
+    /// Whether a photo that has a caption is shown with it, the identifier put in, rather than with "a sks person".
+    public var usesCaptions = true
+    /// How time steps are drawn.
+    public var timestepSampling = TimestepSampling.cubic
     /// Rank of LoRA; nil trains the whole UNet.
     public var rank: Int?
     public var seed: UInt64 = 0
 
     /// Updates, learning rate and rank of LoRA training. An update takes half as long as one of the whole UNet.
-    public var loraMaxTrainSteps = 400
+    public var loraMaxTrainSteps = 200
     public var loraLearningRate: Float = 2e-3
     public var loraRank = 8
 
@@ -40,6 +45,7 @@ public struct DreamBoothSettings: Codable, Sendable, Equatable {
         guard config.crossAttentionDim >= 768 else { return }
         (maxTrainSteps, learningRate, trainBatchSize, numClassImages) = (800, 2e-6, 2, 200)
         (loraMaxTrainSteps, loraLearningRate, loraRank) = (800, 1e-4, 4)
+        (usesCaptions, timestepSampling) = (false, .uniform)
     }
 
     /// The same for low-rank changes only.
@@ -49,21 +55,15 @@ public struct DreamBoothSettings: Codable, Sendable, Equatable {
         return settings
     }
 
-    /// What the person is called in a prompt, "sks person".
-    public var subject: String { "\(identifier) \(classNoun)" }
-    /// What the model is told of this caption's person: the identifier before the class noun, or the subject before a
-    /// caption without one. Services do the same with users' prompts.
-    public func prompt(for caption: String) -> String {
-        var words = caption.split(separator: " ", omittingEmptySubsequences: false).map(String.init)
-        let isNoun = { (word: String) in
-            word.lowercased().trimmingPrefix { !$0.isLetter }.prefix { $0.isLetter } == classNoun
-        }
-        guard let place = words.firstIndex(where: isNoun) else { return "a \(subject), \(caption)" }
-        words[place] = "\(identifier) \(words[place])"
-        return words.joined(separator: " ")
+    /// The person in a prompt, or in a caption of a photo.
+    public func prompt(for text: String) -> String {
+        SubjectPrompt(text, identifier: identifier, classNoun: classNoun).text
     }
-    /// The prompt of the person's photos.
-    public var instancePrompt: String { "a \(subject)" }
+    /// The prompt that a photo of the person is shown with.
+    public func instancePrompt(of caption: String?) -> String {
+        guard usesCaptions, let caption else { return "a \(identifier) \(classNoun)" }
+        return prompt(for: caption)
+    }
     /// The prompt of the class pictures.
     public var classPrompt: String { "a \(classNoun)" }
 }
@@ -113,21 +113,20 @@ public struct DreamBooth: Sendable {
     ///
     /// - Parameters:
     ///   - photos: of the person, any sizes
+    ///   - captions: of the photos, where they have one
     ///   - classPictures: see ``classPictures(onPicture:)``
     ///   - state: folder of the run's state and log
     /// - Returns: the whole UNet under its checkpoint keys, or LoRA's A and B under peft's
     public func train(
-        _ photos: [RGBImage], classPictures: [RGBImage], state: URL, name: String,
+        _ photos: [RGBImage], captions: [String?], classPictures: [RGBImage], state: URL, name: String,
         report: (TrainingProgress) throws -> Void = { _ in }
     ) throws -> [String: Tensor] {
         guard !photos.isEmpty else { throw CheckpointError("DreamBooth needs at least one photo of the person") }
         let config = try folder.unetConfig()
         let base = try folder.unetSource()
         let side = try folder.pictureSide()
-        let captions =
-            Array(repeating: settings.instancePrompt, count: photos.count)
-            + Array(repeating: settings.classPrompt, count: classPictures.count)
-        let album = Album((photos + classPictures).map { $0.clipCrop(size: side) }, captions: captions, side: side)
+        let prompts = captions.map(settings.instancePrompt(of:)) + classPictures.map { _ in settings.classPrompt }
+        let album = Album((photos + classPictures).map { $0.clipCrop(size: side) }, captions: prompts, side: side)
         let lowRank = try settings.rank.map { try LowRankParameters(base, rank: $0, seed: settings.seed) }
         let whole = ParameterSet(base, trainable: { _ in lowRank == nil })
         // What a UNet for large pictures keeps for its backward pass does not fit beside its weights.
@@ -140,13 +139,15 @@ public struct DreamBooth: Sendable {
         if let lowRank { merged = { try unet(lowRank.source) } }
         var denoising = try Denoising(folder, try merged?() ?? unet(whole), album)
         denoising.data.instances = photos.count
+        denoising.timestepSampling = settings.timestepSampling
         let objective = DreamBoothObjective(
             parameters: lowRank?.parameters ?? whole.parameters, batchSize: settings.trainBatchSize,
             denoising: denoising, merged: merged, settings: settings,
             name: name)
-        var pixels = SHA256()
-        for picture in photos + classPictures { picture.pixels.withUnsafeBytes { pixels.update(bufferPointer: $0) } }
-        let shown = pixels.finalize().map { String(format: "%02x", $0) }.joined()
+        var seen = SHA256()
+        for picture in photos + classPictures { picture.pixels.withUnsafeBytes { seen.update(bufferPointer: $0) } }
+        seen.update(data: Data(prompts.joined(separator: "\n").utf8))
+        let shown = seen.finalize().map { String(format: "%02x", $0) }.joined()
         var optimizer = OptimizerSettings(learningRate: settings.learningRate)
         optimizer.gradientAccumulationSteps = 2
         optimizer.lrWarmupSteps = min(10, settings.maxTrainSteps)

@@ -7,7 +7,7 @@ import Testing
     /// which of them).
     static let layers: [[String]] = [
         ["COneDNN", "COpenBLAS", "CImageCodecs", "CRabbitMQ", "CPostgres", "CKernels"],
-        ["ImageIO", "TensorEngine", "AddOnFiles", "Contracts", "Telemetry"],
+        ["ImageIO", "TensorEngine", "AddOnFiles", "Prompts", "Contracts", "Telemetry"],
         ["Checkpoint", "Messaging", "Store", "RenderedPeople"],
         ["NeuralNetwork", "ServiceKit"],
         ["CLIP", "Diffusion", "ImageMetrics", "Faces"],
@@ -20,7 +20,7 @@ import Testing
     static let plumbing: Set<String> = ["Contracts", "Telemetry", "Messaging", "Store", "ServiceKit"]
     static let mathematics: Set<String> = [
         "ImageIO", "TensorEngine", "Checkpoint", "NeuralNetwork", "CLIP", "Diffusion", "IPAdapter", "ImageMetrics",
-        "Faces", "AddOnFiles", "RenderedPeople", "ModelFolder", "Training", "Study", "Goldens",
+        "Faces", "AddOnFiles", "Prompts", "RenderedPeople", "ModelFolder", "Training", "Study", "Goldens",
     ]
     static let rank = Dictionary(
         uniqueKeysWithValues: layers.enumerated().flatMap { row, modules in modules.map { ($0, row) } })

@@ -1,6 +1,5 @@
-import Contracts
+import Prompts
 import Testing
-import Training
 
 @Suite struct SubjectPromptTests {
     @Test(arguments: [
@@ -18,7 +17,10 @@ import Training
     ])
     func theIdentifierStandsBeforeTheClassNoun(prompt: String, expected: String) {
         #expect(SubjectPrompt(prompt).text == expected)
-        // Comparisons, which know no queues, have the rule too.
-        if !prompt.contains("sks") { #expect(DreamBoothSettings().prompt(for: prompt) == expected) }
+    }
+
+    @Test func theWordsCanBeChosen() {
+        #expect(SubjectPrompt("a sleeping dog", identifier: "zwx", classNoun: "dog").text == "a sleeping zwx dog")
+        #expect(SubjectPrompt("a person", identifier: "zwx", classNoun: "dog").text == "a zwx dog, a person")
     }
 }
