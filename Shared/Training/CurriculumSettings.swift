@@ -32,7 +32,7 @@ public struct CurriculumSettings: Codable, Sendable, Equatable {
     /// Updates of each stage, by name.
     public var steps: [String: Int] = [
         "vae": 10000, "clip": 2000, "unet": 8000, "inception": 2500, "identity": 1500, "ip-adapter": 3000,
-        "self-attention": 1500,
+        "self-attention": 3000,
     ]
     /// Pictures in a batch, by stage; an update takes two batches, one on each core.
     public var batchSize: [String: Int] = [
