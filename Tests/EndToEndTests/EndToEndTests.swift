@@ -25,7 +25,7 @@ import Testing
             #expect(figures.contains(#"likeness_deliveries_total{queue="likeness.denoise"} 10"#), "\(figures)")
 
             // The person's own weights were trained under everyone's eyes, and are not trained again.
-            #expect(try await stack.likeness("jobs", "training", job).contains("400/400"))
+            #expect(try await stack.likeness("jobs", "training", job).contains("200/200"))
             let again = try await stack.queue("--method", "dreambooth", "--steps", "4", "--seed", "9")
             #expect(try await stack.results(again).files.count == 1)
             #expect(try await stack.likeness("jobs", "training", again).contains("no training"))
