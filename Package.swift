@@ -127,8 +127,7 @@ let package = Package(
             "gateway",
             [
                 "ServiceKit", "Messaging", "Store", "Contracts", "Telemetry", "ImageIO", "AddOnFiles", "Prompts",
-                hummingbird,
-                logging,
+                hummingbird, logging,
             ]),
         service(
             "encoder",

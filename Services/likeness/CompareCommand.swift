@@ -40,7 +40,7 @@ struct CompareCommand: ParsableCommand {
     var curve = 12
 
     @Option(
-        help: "People, the first ones, for DreamBooth, which takes 40 s each, LoRA as long again; all if not given.")
+        help: "People, the first ones, for DreamBooth, which takes 40 s each, LoRA another 30; all if not given.")
     var fineTuned: Int?
 
     @Option(help: "DreamBooth's updates; as many as the services do if not given.")
