@@ -11,9 +11,9 @@
 //             c (+)= x panel, for each panel                a panel in L1, x in L2
 //         y = finish(c)
 
+// Tiles have an order of their own (linear_tiles.h).
+
 enum { LINEAR_ROWS = 96, LINEAR_DEPTH = 384, LINEAR_PANELS = 26, LINEAR_MOST_ROWS = 1024 };
-/// Of words, where tiles multiply them: half as large and read so fast that rounding x for each piece counts.
-enum { LINEAR_TILES_PANELS = 40 };
 
 typedef struct {
     const lk_linear_args *args;
@@ -23,22 +23,27 @@ typedef struct {
     size_t depth;              // of a step
 } linear;
 
+/// What follows sums and their biases.
+LK_INLINE lk_v16 linear_finish(
+    const lk_linear_args *t, lk_v16 y, lk_v16 gate, const lk_finish finish, const bool rough) {
+    if (finish == LK_GATED) return y * gelu(gate, rough);
+    return finish == LK_ACTIVATED ? activate(y, t->activation, rough) : y;
+}
+
 /// A row of y, `panels` of 16 numbers from `first` on, from the sums (and, for GEGLU, those of the gates).
-LK_INLINE void linear_finish(
-    const linear *j, const float *c, size_t row, size_t first, size_t panels, const bool gated, const bool rough) {
+LK_INLINE void linear_finish_row(
+    const linear *j, const float *c, size_t row, size_t first, size_t panels, const lk_finish finish,
+    const bool rough) {
     const lk_linear_args *t = j->args;
-    for (size_t panel = 0; panel < panels; panel++) {
+    const bool gated = finish == LK_GATED;
+    for (size_t panel = 0; panel < panels; panel++, c += gated ? 32 : 16) {
         size_t o = (first + panel) * 16, few = lk_min(16, j->width - o), at = row * j->width + o;
-        lk_v16 y = lk_load(c + panel * (gated ? 32 : 16));
+        lk_v16 y = lk_load(c), gate = gated ? lk_load(c + 16) : y;
         if (t->bias) y += lk_load_few(t->bias + o, few);
-        if (gated) {
-            lk_v16 gate = lk_load(c + panel * 32 + 16);
-            if (t->bias) gate += lk_load_few(t->bias + j->width + o, few);
-            y *= gelu(gate, rough);
-        }
-        if (t->finish == LK_ACTIVATED) y = activate(y, t->activation, rough);
+        if (t->bias && gated) gate += lk_load_few(t->bias + j->width + o, few);
+        y = linear_finish(t, y, gate, finish, rough);
         if (t->residual) y += lk_load_few(t->residual + at, few);
-        lk_put_few(t->y, t->y_format, at, y, few);
+        lk_put_few(t->y, rough ? LK_BF16 : LK_F32, at, y, few);
     }
 }
 
@@ -49,6 +54,19 @@ LK_INLINE void linear_pack(
     if (words) return lk_pack_words(to, from, t->format, t->inputs, few, depth);
 #endif
     lk_pack_panel(to, from, t->format, t->inputs, few, depth);
+}
+
+/// The i-th panel of `to`, of 16 outputs, and of GEGLU's gates beside them; the depth that is not there is zeros.
+LK_INLINE void linear_pack_outputs(
+    const linear *j, float *to, size_t i, size_t panel, size_t depth, const bool words) {
+    const lk_linear_args *t = j->args;
+    const size_t gates = t->finish == LK_GATED ? 2 : 1, there = words ? t->inputs / 2 : t->inputs;
+    size_t from = panel * 16, few = lk_min(16, j->width - from);
+    for (size_t gate = 0; gate < gates; gate++) {
+        float *outputs = to + (gates * i + gate) * 16 * depth;
+        linear_pack(outputs, t, gate * j->width + from, few, there, words);
+        memset(outputs + there * 16, 0, (depth - there) * 16 * sizeof(float));
+    }
 }
 
 /// `step` floats or words, of x from the at-th number on.
@@ -83,28 +101,17 @@ LK_INLINE void linear_piece_of(const linear *j, size_t piece, const bool words) 
     size_t columns = panels * (gated ? 2 : 1), ldc = columns * 16;
     float *b = lk_piece_scratch(columns * 16 * depth + LINEAR_ROWS * (stride + ldc));
     float *copy = b + columns * 16 * depth, *c = copy + LINEAR_ROWS * stride;
-    const bool in_place = words && LK_PANELS > 1 && t->x_format == LK_BF16; // tiles do not mind their rows' distance
     const size_t unit = words ? 2 : 1, y_bytes = lk_bytes(t->y_format);
     bool rough = t->y_format == LK_BF16;
-    for (size_t i = 0; i < panels; i++) {
-        size_t from = (first + i) * 16, few = lk_min(16, j->width - from);
-        if (gated) { // a panel and its gates side by side
-            linear_pack(b + 2 * i * 16 * depth, t, from, few, depth, words);
-            linear_pack(b + (2 * i + 1) * 16 * depth, t, j->width + from, few, depth, words);
-        } else {
-            linear_pack(b + i * 16 * depth, t, from, few, depth, words);
-        }
-    }
+    for (size_t i = 0; i < panels; i++) linear_pack_outputs(j, b, i, first + i, depth, words);
     size_t groups = lk_pieces(end - row, LINEAR_ROWS);
     for (size_t group = 0; group < groups; group++) {
         size_t rows = (end - row + groups - group - 1) / (groups - group);
         rows = lk_min(lk_pieces(rows, LK_ROWS) * LK_ROWS, end - row);
         for (size_t k = 0; k < depth; k += j->depth) {
             size_t step = lk_min(j->depth, depth - k);
-            const float *a = in_place ? (const float *)lk_at(t->x, row * t->inputs + k * 2, LK_BF16) : copy;
-            if (!in_place)
-                for (size_t r = 0; r < rows; r++)
-                    linear_copy(copy + r * stride, t, (row + r) * t->inputs + k * unit, step, words);
+            for (size_t r = 0; r < rows; r++)
+                linear_copy(copy + r * stride, t, (row + r) * t->inputs + k * unit, step, words);
             bool last = k + step == depth;
             size_t next_row = last ? row + rows : row, next_k = last ? 0 : k + step;
             size_t next_rows = lk_min(rows, end - next_row), next = lk_min(j->depth, depth - next_k);
@@ -113,23 +120,22 @@ LK_INLINE void linear_piece_of(const linear *j, size_t piece, const bool words) 
                 lk_pieces(next * unit * lk_bytes(t->x_format), 64), 0, 0};
             expected.left = next_rows * expected.lines;
             const size_t share = lk_pieces(expected.left, columns);
-            for (size_t i = 0, some; i < columns; i += some) {
-                some = words ? lk_min(LK_PANELS, columns - i) : 1;
-                linear_expect(&expected, share * some);
+            for (size_t i = 0; i < columns; i++) {
+                linear_expect(&expected, share);
                 if (last)
                     for (size_t r = 0; r < rows; r++)
                         __builtin_prefetch(
                             (char *)t->y + ((row + r) * j->width + (first + i * panels / columns) * 16) * y_bytes, 1, 2);
                 lk_products(
-                    c + i * 16, ldc, a, in_place ? depth : stride, b + (i * depth + k) * 16, depth * 16, some, rows, step, k > 0, words);
+                    c + i * 16, ldc, copy, stride, b + (i * depth + k) * 16, depth * 16, 1, rows, step, k > 0, words);
             }
         }
         for (size_t r = 0; r < rows; r++) { // row by row: whole lines of memory one after another
             const float *sums = c + r * ldc; // so that each loop knows what it is for
-            if (gated && rough) linear_finish(j, sums, row + r, first, panels, true, true);
-            else if (gated) linear_finish(j, sums, row + r, first, panels, true, false);
-            else if (rough) linear_finish(j, sums, row + r, first, panels, false, true);
-            else linear_finish(j, sums, row + r, first, panels, false, false);
+            if (gated && rough) linear_finish_row(j, sums, row + r, first, panels, LK_GATED, true);
+            else if (gated) linear_finish_row(j, sums, row + r, first, panels, LK_GATED, false);
+            else if (rough) linear_finish_row(j, sums, row + r, first, panels, t->finish, true);
+            else linear_finish_row(j, sums, row + r, first, panels, t->finish, false);
         }
         row += rows;
         if (row == end) break;
@@ -138,29 +144,40 @@ LK_INLINE void linear_piece_of(const linear *j, size_t piece, const bool words) 
 
 static void linear_piece(void *context, size_t piece) { linear_piece_of(context, piece, false); }
 
-#ifdef LK_BFLOAT
+#ifdef LK_VECTORS_OF_WORDS
 static void linear_piece_of_words(void *context, size_t piece) { linear_piece_of(context, piece, true); }
 #endif
 
-void LK(linear)(const lk_linear_args *args) {
-    if (args->rows == 0 || args->outputs == 0) return;
-    bool words = false;
-#ifdef LK_BFLOAT
-    words = args->bf16 && args->inputs % 2 == 0;
-#endif
-    size_t depth = words ? args->inputs / 2 : args->inputs;
-    linear j = {.args = args, .width = args->finish == LK_GATED ? args->outputs / 2 : args->outputs};
-    j.depth = lk_pieces(depth, lk_pieces(depth, LINEAR_DEPTH));
-    if (words) j.depth = lk_pieces(j.depth, 16) * 16;
+/// Cuts the work into pieces of at most `panels` panels.
+static linear linear_job(const lk_linear_args *args, size_t panels) {
+    bool gated = args->finish == LK_GATED;
+    linear j = {.args = args, .width = gated ? args->outputs / 2 : args->outputs};
     j.panels = lk_pieces(j.width, 16);
-    size_t most = words && LK_PANELS > 1 ? LINEAR_TILES_PANELS : LINEAR_PANELS;
-    j.blocks = lk_pieces(j.panels, args->finish == LK_GATED ? most / 2 : most);
-    j.each = lk_pieces(j.panels, j.blocks);
-    j.blocks = lk_pieces(j.panels, j.each);
     j.bands = lk_pieces(args->rows, LINEAR_MOST_ROWS);
     j.band = lk_pieces(args->rows, j.bands);
-#ifdef LK_BFLOAT
-    if (words) return lk_parallel(j.blocks * j.bands, linear_piece_of_words, &j);
+    j.blocks = lk_pieces(j.panels, gated ? panels / 2 : panels);
+    if (j.blocks > 1 && j.blocks * j.bands % 2) j.blocks++; // cores come in even numbers
+    j.each = lk_pieces(j.panels, j.blocks);
+    j.blocks = lk_pieces(j.panels, j.each);
+    return j;
+}
+
+#include "linear_tiles.h"
+
+void LK(linear)(const lk_linear_args *args) {
+    if (args->rows == 0 || args->outputs == 0) return;
+    size_t depth = args->inputs;
+#ifdef LK_TILES
+    if (args->bf16 && depth % 2 == 0) return linear_by_tiles(args);
 #endif
+    linear j = linear_job(args, LINEAR_PANELS);
+#ifdef LK_VECTORS_OF_WORDS
+    if (args->bf16 && depth % 2 == 0) {
+        depth /= 2;
+        j.depth = lk_pieces(lk_pieces(depth, lk_pieces(depth, LINEAR_DEPTH)), 16) * 16;
+        return lk_parallel(j.blocks * j.bands, linear_piece_of_words, &j);
+    }
+#endif
+    j.depth = lk_pieces(depth, lk_pieces(depth, LINEAR_DEPTH));
     lk_parallel(j.blocks * j.bands, linear_piece, &j);
 }
