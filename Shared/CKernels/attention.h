@@ -129,6 +129,17 @@ LK_INLINE void attention_row(
     lk_store(sums, total);
 }
 
+/// A query's result, from the at-th number of o on: what was summed over the sum of the weights.
+LK_INLINE void attention_write(const lk_attention_args *t, const float *o, float sum, size_t at) {
+    float factor = t->weight / sum;
+    for (size_t c = 0; c < t->head_dim; c += 16) {
+        size_t few = lk_min(16, t->head_dim - c);
+        lk_v16 value = lk_load_few(o + c, few) * factor;
+        if (t->accumulate) value += lk_load_few((const float *)t->o + at + c, few);
+        lk_put_few(t->o, t->o_format, at + c, value, few);
+    }
+}
+
 LK_INLINE void attention_queries(const attention *job, size_t piece, const bool words) {
     const lk_attention_args *t = job->args;
     size_t d = t->head_dim, dp = job->padded;
@@ -189,21 +200,13 @@ LK_INLINE void attention_queries(const attention *job, size_t piece, const bool 
     }
 
     size_t out = (batch * t->queries + first) * t->o_stride + head * d;
-    for (size_t i = 0; i < rows; i++) {
-        float factor = t->weight / lk_hsum(lk_load(sums + i * 16));
-        for (size_t c = 0; c < d; c += 16) {
-            size_t few = lk_min(16, d - c), at = out + i * t->o_stride + c;
-            lk_v16 value = lk_load_few(o + i * dp + c, few) * factor;
-            if (t->accumulate) value += lk_load_few((const float *)t->o + at, few);
-            lk_put_few(t->o, t->o_format, at, value, few);
-        }
-    }
+    for (size_t i = 0; i < rows; i++) attention_write(t, o + i * dp, lk_hsum(lk_load(sums + i * 16)), out + i * t->o_stride);
 }
 
 static void attention_pack_piece(void *context, size_t piece) { attention_pack(context, piece, false); }
 static void attention_piece(void *context, size_t piece) { attention_queries(context, piece, false); }
 
-#ifdef LK_BFLOAT
+#ifdef LK_VECTORS_OF_WORDS
 static void attention_pack_piece_of_words(void *context, size_t piece) { attention_pack(context, piece, true); }
 static void attention_piece_of_words(void *context, size_t piece) { attention_queries(context, piece, true); }
 #endif
@@ -212,25 +215,33 @@ static attention attention_job(const lk_attention_args *args) {
     attention job = {
         .args = args, .blocks = lk_pieces(args->queries, QUERIES), .keys = lk_pieces(args->keys, 16) * 16,
         .padded = lk_pieces(args->head_dim, 8) * 8, .kt = args->scratch, .unit = 1};
-#ifdef LK_BFLOAT
+#ifdef LK_VECTORS_OF_WORDS
     if (args->bf16 && args->head_dim % 2 == 0) job.unit = 2;
-#endif
-#ifdef LK_TILES
-    if (job.unit == 2) job.padded = lk_pieces(args->head_dim, 16) * 16;
 #endif
     return job;
 }
 
+#include "attention_tiles.h"
+
 void LK(attention_scratch)(size_t *floats, const lk_attention_args *args) {
+#ifdef LK_TILES
+    if (attention_has_tiles(args)) {
+        *floats = tile_attention_scratch(args);
+        return;
+    }
+#endif
     attention job = attention_job(args);
     *floats = args->batch * args->heads * job.keys * (args->head_dim + job.padded) / job.unit;
 }
 
 void LK(attention)(const lk_attention_args *args) {
+#ifdef LK_TILES
+    if (attention_has_tiles(args)) return attention_by_tiles(args);
+#endif
     attention job = attention_job(args);
     size_t heads = args->batch * args->heads;
     job.v = job.kt + heads * job.keys * args->head_dim / job.unit;
-#ifdef LK_BFLOAT
+#ifdef LK_VECTORS_OF_WORDS
     if (job.unit == 2) {
         lk_parallel(heads, attention_pack_piece_of_words, &job);
         return lk_parallel(heads * job.blocks, attention_piece_of_words, &job);

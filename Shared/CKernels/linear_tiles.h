@@ -15,18 +15,19 @@ enum { LINEAR_GROUP = 192, LINEAR_STRIP = 32, LINEAR_SUMS = LINEAR_STRIP * 32 };
 
 /// Sums that wait to be finished: `rows` rows of two panels, or of one and its gates; the next row to be done.
 typedef struct {
+    const linear *j;
     const float *c;
     size_t row, panel, panels;
-    size_t next, rows;
+    size_t next, rows, each; // each: how many at once
 } linear_sums;
 
-/// Finishes `count` more rows of sums.
-LK_INLINE void linear_finish_some(
-    const linear *j, linear_sums *s, size_t count, const lk_finish finish, const bool rough) {
+/// Finishes some more rows of sums.
+LK_INLINE void linear_finish_some(linear_sums *s, const lk_finish finish, const bool rough) {
+    const linear *j = s->j;
     const lk_linear_args *t = j->args;
     const bool gated = finish == LK_GATED;
     static const float zeros[32] = {0};
-    size_t end = lk_min(s->next + count, s->rows), o = s->panel * 16, width = j->width;
+    size_t end = lk_min(s->next + s->each, s->rows), o = s->panel * 16, width = j->width;
     if (o + (gated ? 16 : 32) > width) {
         for (; s->next < end; s->next++)
             linear_finish_row(j, s->c + s->next * 32, s->row + s->next, s->panel, s->panels, finish, rough);
@@ -55,44 +56,8 @@ LK_INLINE void linear_finish_some(
     s->next = end;
 }
 
-/// c [32, 32] (+)= a b, of `tiles` (1, 2) tiles of rows and `chunks` times 16 words of depth. b's panels are `gap` floats
-/// apart. Meanwhile `before` is finished.
-LK_INLINE void linear_multiply(
-    float *c, const float *a, size_t lda, const float *b, size_t gap, size_t chunks, bool add, const int tiles,
-    const linear *j, linear_sums *before, const lk_finish finish, const bool rough) {
-    enum { NEXT = 16, LOWER = 16 * 32, ROW = 32 * sizeof(float) };
-    if (add) {
-        _tile_loadd(0, c, ROW);
-        _tile_loadd(1, c + NEXT, ROW);
-        if (tiles > 1) _tile_loadd(2, c + LOWER, ROW);
-        if (tiles > 1) _tile_loadd(3, c + LOWER + NEXT, ROW);
-    } else {
-        _tile_zero(0);
-        _tile_zero(1);
-        if (tiles > 1) _tile_zero(2);
-        if (tiles > 1) _tile_zero(3);
-    }
-    size_t each = lk_pieces(before->rows - before->next, chunks);
-    for (size_t i = 0; i < chunks; i++, a += 16, b += 16 * 16) {
-        _tile_loadd(4, a, lda * sizeof(float));
-        _tile_loadd(6, b, 64);
-        _tile_dpbf16ps(0, 4, 6);
-        _tile_loadd(7, b + gap, 64);
-        _tile_dpbf16ps(1, 4, 7);
-        if (tiles > 1) {
-            _tile_loadd(5, a + 16 * lda, lda * sizeof(float));
-            _tile_dpbf16ps(2, 5, 6);
-            _tile_dpbf16ps(3, 5, 7);
-        }
-        linear_finish_some(j, before, each, finish, rough);
-    }
-    _tile_stored(0, c, ROW);
-    _tile_stored(1, c + NEXT, ROW);
-    if (tiles > 1) _tile_stored(2, c + LOWER, ROW);
-    if (tiles > 1) _tile_stored(3, c + LOWER + NEXT, ROW);
-}
-
-LK_INLINE void linear_tiles_piece_of(const linear *j, size_t piece, const lk_finish finish, const bool rough) {
+LK_INLINE void linear_tiles_piece_of(
+    const linear *j, size_t piece, const lk_finish finish, lk_meanwhile *const finish_some) {
     const lk_linear_args *t = j->args;
     const bool gated = finish == LK_GATED;
     const size_t words = t->inputs / 2, depth = lk_pieces(words, 16) * 16;
@@ -106,7 +71,7 @@ LK_INLINE void linear_tiles_piece_of(const linear *j, size_t piece, const lk_fin
     float *b = c + sums * LINEAR_SUMS, *copy = b + pairs * 32 * depth;
     for (size_t i = 0; i < panels; i++) linear_pack_outputs(j, b, i, first + i, depth, true);
 
-    linear_sums before = {0};
+    linear_sums before = {.j = j};
     size_t shaped = 0, number = 0;
     for (size_t row = start; row < end; row += LINEAR_GROUP) {
         size_t rows = lk_min(LINEAR_GROUP, end - row);
@@ -126,42 +91,49 @@ LK_INLINE void linear_tiles_piece_of(const linear *j, size_t piece, const lk_fin
                     float *to = c + place * LINEAR_SUMS;
                     const float *from = x + strip * lda + k, *columns = b + pair * 32 * depth + k * 16;
                     size_t there = gated ? 1 : lk_min(2, panels - 2 * pair), gap = gated || there == 2 ? depth * 16 : 0;
+                    before.each = lk_pieces(before.rows, step / 16);
                     if (some > 16)
-                        linear_multiply(to, from, lda, columns, gap, step / 16, k > 0, 2, j, &before, finish, rough);
+                        lk_tile_product(
+                            to, 32, from, lda, columns, gap, lk_depth(step), k > 0, 2, 2, finish_some, &before);
                     else
-                        linear_multiply(to, from, lda, columns, gap, step / 16, k > 0, 1, j, &before, finish, rough);
+                        lk_tile_product(
+                            to, 32, from, lda, columns, gap, lk_depth(step), k > 0, 1, 2, finish_some, &before);
                     if (k + step == depth)
                         before = (linear_sums){
-                            to, row + strip, first + (gated ? pair : 2 * pair), there, 0, some};
+                            j, to, row + strip, first + (gated ? pair : 2 * pair), there, 0, some, some};
                 }
             }
         }
-        linear_finish_some(j, &before, before.rows, finish, rough); // its place is wanted
+        before.each = before.rows;
+        finish_some(&before); // its place is wanted
     }
     _tile_release();
 }
 
-static void linear_tiles_piece(void *context, size_t piece) {
-    const linear *j = context;
-    bool rough = j->args->y_format == LK_BF16;
-    switch (j->args->finish) { // so that the inner loop knows what it is for
-#define CASE(finish)                                                                                                   \
-    case finish:                                                                                                       \
-        if (rough) linear_tiles_piece_of(j, piece, finish, true);                                                      \
-        else linear_tiles_piece_of(j, piece, finish, false);                                                           \
-        break;
-        CASE(LK_PLAIN)
-        CASE(LK_ACTIVATED)
-        CASE(LK_GATED)
-#undef CASE
+// For each kind its own, so that the inner loop knows what it is for.
+#define KIND(name, finish, rough)                                                                                      \
+    LK_INLINE void linear_finish_##name(void *sums) { linear_finish_some(sums, finish, rough); }                       \
+    static void linear_tiles_##name(void *context, size_t piece) {                                                     \
+        linear_tiles_piece_of(context, piece, finish, linear_finish_##name);                                           \
     }
-}
+KIND(plain, LK_PLAIN, false)
+KIND(plain_rough, LK_PLAIN, true)
+KIND(activated, LK_ACTIVATED, false)
+KIND(activated_rough, LK_ACTIVATED, true)
+KIND(gated, LK_GATED, false)
+KIND(gated_rough, LK_GATED, true)
+#undef KIND
 
 static void linear_by_tiles(const lk_linear_args *args) {
     size_t depth = lk_pieces(args->inputs / 2, 16) * 16;
     bool whole = depth <= LINEAR_WHOLE_DEPTH;
     linear j = linear_job(args, whole ? LINEAR_WHOLE_PANELS : LINEAR_STEP_PANELS);
     j.depth = whole ? depth : lk_pieces(depth / 16, lk_pieces(depth, LINEAR_STEP)) * 16;
-    lk_parallel(j.blocks * j.bands, linear_tiles_piece, &j);
+    static void (*const kinds[][2])(void *, size_t) = {
+        [LK_PLAIN] = {linear_tiles_plain, linear_tiles_plain_rough},
+        [LK_ACTIVATED] = {linear_tiles_activated, linear_tiles_activated_rough},
+        [LK_GATED] = {linear_tiles_gated, linear_tiles_gated_rough},
+    };
+    lk_parallel(j.blocks * j.bands, kinds[args->finish][args->y_format == LK_BF16], &j);
 }
 #endif

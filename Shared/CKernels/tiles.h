@@ -29,10 +29,19 @@ typedef struct {
     size_t segments, chunks, words;
 } lk_tile_depth;
 
-/// c (+)= a b, of one or two tiles of rows and of columns.
+/// Depth without jumps.
+LK_INLINE lk_tile_depth lk_depth(size_t words) {
+    static const size_t none = 0;
+    return (lk_tile_depth){&none, 1, words / 16, 16};
+}
+
+/// What the vectors do while tiles multiply: called once for each step of the depth.
+typedef void lk_meanwhile(void *context);
+
+/// c (+)= a b, of one or two tiles of rows and of columns; b's panels are `gap` floats apart.
 LK_INLINE void lk_tile_product(
     float *c, size_t ldc, const float *a, size_t lda, const float *b, size_t gap, lk_tile_depth depth, bool add,
-    const int rows, const int columns) {
+    const int rows, const int columns, lk_meanwhile *const meanwhile, void *context) {
     float *lower = c + 16 * ldc;
     size_t c_step = ldc * sizeof(float), a_step = lda * sizeof(float);
     if (add) {
@@ -61,6 +70,7 @@ LK_INLINE void lk_tile_product(
                 _tile_dpbf16ps(2, 5, 6);
                 if (columns > 1) _tile_dpbf16ps(3, 5, 7);
             }
+            if (meanwhile) meanwhile(context);
         }
     }
     _tile_stored(0, c, c_step);
@@ -82,34 +92,15 @@ static void lk_multiply_tiles(
             const float *from = a + row * lda, *columns = b + panel * gap;
             bool two = panel + 1 < panels;
             if (now > 16) {
-                if (two) lk_tile_product(to, ldc, from, lda, columns, gap, depth, add, 2, 2);
-                else lk_tile_product(to, ldc, from, lda, columns, gap, depth, add, 2, 1);
+                if (two) lk_tile_product(to, ldc, from, lda, columns, gap, depth, add, 2, 2, NULL, NULL);
+                else lk_tile_product(to, ldc, from, lda, columns, gap, depth, add, 2, 1, NULL, NULL);
             } else {
-                if (two) lk_tile_product(to, ldc, from, lda, columns, gap, depth, add, 1, 2);
-                else lk_tile_product(to, ldc, from, lda, columns, gap, depth, add, 1, 1);
+                if (two) lk_tile_product(to, ldc, from, lda, columns, gap, depth, add, 1, 2, NULL, NULL);
+                else lk_tile_product(to, ldc, from, lda, columns, gap, depth, add, 1, 1, NULL, NULL);
             }
         }
         row += now;
     }
     _tile_release();
-}
-
-/// The number of words that a tile of `words` of depth is best cut into: the largest part of at most 16 that divides them,
-/// or 16, after which some are left.
-LK_INLINE size_t lk_tile_words(size_t words) {
-    for (size_t part = 16; part >= 8; part--)
-        if (words % part == 0) return part;
-    return lk_min(words, 16);
-}
-
-static void lk_tile_products(
-    float *c, size_t ldc, const float *a, size_t lda, const float *b, size_t gap, size_t panels, size_t m, size_t words,
-    bool add) {
-    static const size_t no_jump = 0;
-    size_t part = lk_tile_words(words), chunks = words / part, left = words % part;
-    lk_tile_depth depth = {&no_jump, 1, chunks, part}, rest = {&no_jump, 1, 1, left};
-    lk_multiply_tiles(c, ldc, a, lda, b, gap, panels, m, depth, add);
-    if (left == 0) return;
-    lk_multiply_tiles(c, ldc, a + chunks * part, lda, b + chunks * part * 16, gap, panels, m, rest, true);
 }
 #endif

@@ -27,6 +27,18 @@ import Testing
         expectRounded(Precision.with(.bf16) { q.attention(keys: k, values: v, heads: 2, causal: causal) }, exact, 0.01)
     }
 
+    /// Several blocks of queries and of keys; scores that the weights' range holds as they are, such as need their greatest
+    /// taken away first, and such that are all far below 0.
+    @Test(arguments: [(0, 1, false), (0, 1, true), (0, 6, false), (0, 6, true), (-20, 3, false)])
+    func attentionOfRoundedNumbersTakesAnyScores(mean: Float, spread: Float, causal: Bool) {
+        let (q, k, v) = (random([1, 300, 48], 1), random([1, 300, 48], 2), random([1, 300, 48], 3))
+        let queries = rounded(q.scaled(by: spread, plus: mean)), keys = rounded(k.scaled(by: spread, plus: -mean))
+        let values = rounded(v)
+        let exact = queries.attention(keys: keys, values: values, heads: 1, causal: causal)
+        let got = Precision.with(.bf16) { queries.attention(keys: keys, values: values, heads: 1, causal: causal) }
+        #expect(error(got, exact) < 0.004)
+    }
+
     /// Few tiles, and so many that each goes through all filters by itself; channels that fill no vector.
     @Test(arguments: [(2, 8, 8, 16, 16), (1, 13, 19, 34, 40), (1, 64, 64, 32, 24), (2, 56, 61, 48, 70)])
     func convolutionsAreNearlyThoseWithoutRounding(n: Int, h: Int, w: Int, cin: Int, cout: Int) {
