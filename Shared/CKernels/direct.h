@@ -91,21 +91,23 @@ static void direct_round_band(const direct *j, float *to, size_t band) {
     memset(to, 0, 2 * j->row * sizeof(float));
 }
 
-/// A panel's filters of one step: [9][words][16].
+/// A panel's filters of one step: [9][words][16]. A word's two channels are nine numbers apart, so one is the lower half of
+/// some two neighbours in memory and the other the upper half of some other two.
 static void direct_pack(const direct *j, float *to, size_t panel, size_t from, size_t words) {
     enum { CHANNELS = 32 }; // whose filters stay in L1
     const lk_convolution_args *t = j->args;
-    float filters[CHANNELS * 9 * 16];
+    float numbers[CHANNELS * 9 / 2 * 16];
     size_t line = 9 * t->channels;
     for (size_t c = 0; c < 2 * words; c += CHANNELS) {
         size_t some = lk_min(CHANNELS, 2 * words - c);
         const void *weights = lk_at(t->weights, panel * 16 * line + (2 * from + c) * 9, t->format);
-        lk_pack_panel(filters, weights, t->format, line, lk_min(16, t->outputs - panel * 16), some * 9);
+        lk_pack_words(numbers, weights, t->format, line, lk_min(16, t->outputs - panel * 16), some * 9 / 2);
         for (size_t i = 0; i < some; i += 2)
             for (size_t place = 0; place < 9; place++) {
-                const float *numbers = filters + (i * 9 + place) * 16;
-                lk_v16 pairs = lk_paired(lk_load(numbers), lk_load(numbers + 9 * 16));
-                lk_store(to + (place * words + (c + i) / 2) * 16, pairs);
+                size_t at = i * 9 + place;
+                lk_w16 two = (lk_w16)lk_load(numbers + at / 2 * 16), next = (lk_w16)lk_load(numbers + (at + 9) / 2 * 16);
+                lk_w16 word = at % 2 ? two >> 16 | next << 16 : (two & 0xffff) | (next & 0xffff0000);
+                lk_store(to + (place * words + (c + i) / 2) * 16, (lk_v16)word);
             }
     }
 }
