@@ -133,6 +133,32 @@ LK_INLINE void direct_finish(const direct *j, const float *c, size_t n, size_t a
     }
 }
 
+/// Filters that the next step packs, `lines` cache lines of each row; while tiles multiply they come nearer, bit by bit.
+typedef struct {
+    const char *at;
+    size_t stride, lines, line, left, each; // bytes between rows; lines still to come, and how many at once
+} direct_next;
+
+LK_INLINE void direct_expect(void *context) {
+    direct_next *next = context;
+    for (size_t i = lk_min(next->each, next->left); i > 0; i--, next->left--) {
+        __builtin_prefetch(next->at + next->line * 64, 0, 1);
+        if (++next->line == next->lines) next->line = 0, next->at += next->stride;
+    }
+}
+
+/// What belongs to the step from `from` on, expected during `products` steps of the depth.
+static direct_next direct_after(const direct *j, size_t first, size_t panels, size_t from, size_t products) {
+    const lk_convolution_args *t = j->args;
+    if (from >= j->words) return (direct_next){0};
+    size_t bytes = 9 * lk_bytes(t->format);
+    direct_next next = {.stride = t->channels * bytes, .lines = lk_pieces(2 * direct_step(j, from) * bytes, 64)};
+    next.at = (const char *)t->weights + (first * 16 * t->channels + 2 * from) * bytes;
+    next.left = next.lines * lk_min(panels * 16, t->outputs - first * 16);
+    next.each = lk_pieces(next.left, products);
+    return next;
+}
+
 /// The call and first band whose pixels the calling thread's scratch begins with.
 static _Thread_local size_t direct_call, direct_band;
 
@@ -157,11 +183,16 @@ static void direct_piece(void *context, size_t piece) {
         for (size_t panel = 0; !j->packed && panel < panels; panel++)
             direct_pack(j, packed + panel * gap, first + panel, from, words);
         lk_tile_depth depth = {jumps, 9, lk_pieces(words, 16), lk_min(words, 16)};
+        size_t products = lk_pieces(panels, 2) * bands * lk_pieces(j->band * j->places, 32) * 9 * depth.chunks;
+        direct_next next = direct_after(j, first, panels, from + words, products);
         for (size_t panel = 0; panel < panels; panel += 2)
-            for (size_t i = 0; i < bands; i++)
-                lk_multiply_tiles(
-                    c + i * j->sums + panel * 16, ldc, pixels + i * j->pixels + from, j->row, filters + panel * gap, gap,
-                    lk_min(2, panels - panel), direct_lines(j, start + i, &n, &top) * j->places, depth, from > 0);
+            for (size_t i = 0; i < bands; i++) {
+                float *to = c + i * j->sums + panel * 16;
+                const float *x = pixels + i * j->pixels + from, *b = filters + panel * gap;
+                size_t rows = direct_lines(j, start + i, &n, &top) * j->places, some = lk_min(2, panels - panel);
+                if (j->packed) lk_multiply_tiles(to, ldc, x, j->row, b, gap, some, rows, depth, from > 0, NULL, NULL);
+                else lk_multiply_tiles(to, ldc, x, j->row, b, gap, some, rows, depth, from > 0, direct_expect, &next);
+            }
     }
     for (size_t i = 0; i < bands; i++) {
         size_t lines = direct_lines(j, start + i, &n, &top);
