@@ -90,17 +90,14 @@ static void attention_backward_piece(void *context, size_t piece) {
         size_t rows = lk_min(QUERIES, t->queries - first);
         scaled_rows(qs, dp, q + first * stride, stride, rows, d, t->scale);
         scaled_rows(os, dp, grad + first * stride, stride, rows, d, t->weight);
-        for (size_t j = 0; j < padded; j += NR) {
-            lk_panel_product(p + j, kp, qs, dp, kt + j * d, rows, d, false);
-            lk_panel_product(ds + j, kp, os, dp, vt + j * d, rows, d, false);
-        }
+        lk_products(p, kp, qs, dp, kt, NR * d, padded / NR, rows, d, false, false);
+        lk_products(ds, kp, os, dp, vt, NR * d, padded / NR, rows, d, false, false);
         for (size_t i = 0; i < rows; i++)
             attention_backward_row(
                 p + i * kp, ds + i * kp, t->causal ? lk_min(t->keys, first + i + 1) : t->keys, padded);
         multiply_tiles_transposed(dv, dp, p, kp, os, dp, tiled, dp, rows);
         multiply_tiles_transposed(dk, dp, ds, kp, qs, dp, tiled, dp, rows);
-        for (size_t c = 0; c < d; c += NR)
-            lk_panel_product(dq + c, dp, ds, kp, ks + c * padded, rows, t->keys, false);
+        lk_products(dq, dp, ds, kp, ks, NR * padded, dp / NR, rows, t->keys, false, false);
         for (size_t i = 0; i < rows; i++) {
             float *to = t->dq + (batch * t->queries + first + i) * stride + head * d;
             for (size_t c = 0; c < d; c += NR) {

@@ -101,7 +101,7 @@ LK_INLINE void linear_piece_of(const linear *j, size_t piece, const bool words) 
     size_t columns = panels * (gated ? 2 : 1), ldc = columns * 16;
     float *b = lk_piece_scratch(columns * 16 * depth + LINEAR_ROWS * (stride + ldc));
     float *copy = b + columns * 16 * depth, *c = copy + LINEAR_ROWS * stride;
-    const size_t unit = words ? 2 : 1, y_bytes = lk_bytes(t->y_format);
+    const size_t unit = words ? 2 : 1;
     bool rough = t->y_format == LK_BF16;
     for (size_t i = 0; i < panels; i++) linear_pack_outputs(j, b, i, first + i, depth, words);
     size_t groups = lk_pieces(end - row, LINEAR_ROWS);
@@ -120,14 +120,11 @@ LK_INLINE void linear_piece_of(const linear *j, size_t piece, const bool words) 
                 lk_pieces(next * unit * lk_bytes(t->x_format), 64), 0, 0};
             expected.left = next_rows * expected.lines;
             const size_t share = lk_pieces(expected.left, columns);
-            for (size_t i = 0; i < columns; i++) {
-                linear_expect(&expected, share);
-                if (last)
-                    for (size_t r = 0; r < rows; r++)
-                        __builtin_prefetch(
-                            (char *)t->y + ((row + r) * j->width + (first + i * panels / columns) * 16) * y_bytes, 1, 2);
+            for (size_t i = 0, some; i < columns; i += some) {
+                some = lk_min(2, columns - i);
+                linear_expect(&expected, share * some);
                 lk_products(
-                    c + i * 16, ldc, copy, stride, b + (i * depth + k) * 16, depth * 16, 1, rows, step, k > 0, words);
+                    c + i * 16, ldc, copy, stride, b + (i * depth + k) * 16, depth * 16, some, rows, step, k > 0, words);
             }
         }
         for (size_t r = 0; r < rows; r++) { // row by row: whole lines of memory one after another

@@ -4,29 +4,41 @@
 #define LK_ROWS 6 // 12 of AVX2's 16 registers hold sums
 #endif
 
-/// c[rows, 16] (+)= a[rows, depth] b[depth, 16]; b is contiguous.
+/// c[rows, 16 panels] (+)= a[rows, depth] b[depth, 16 panels], of one or two panels, each contiguous and `gap` floats apart.
 LK_INLINE void lk_row_product(
-    float *c, size_t ldc, const float *a, size_t lda, const float *b, size_t depth, bool add, const int rows) {
-    lk_v16 sum[LK_ROWS];
+    float *c, size_t ldc, const float *a, size_t lda, const float *b, size_t gap, size_t depth, bool add,
+    const int rows, const int panels) {
+    lk_v16 sum[2][LK_ROWS];
 #pragma clang loop unroll(full)
-    for (int r = 0; r < rows; r++) sum[r] = add ? lk_load(c + r * ldc) : lk_splat(0);
+    for (int r = 0; r < rows; r++)
+#pragma clang loop unroll(full)
+        for (int p = 0; p < panels; p++) sum[p][r] = add ? lk_load(c + r * ldc + p * 16) : lk_splat(0);
     for (size_t k = 0; k < depth; k++) {
-        lk_v16 row = lk_load(b + k * 16);
+        lk_v16 row = lk_load(b + k * 16), next = panels > 1 ? lk_load(b + gap + k * 16) : row;
 #pragma clang loop unroll(full)
-        for (int r = 0; r < rows; r++) sum[r] += a[r * lda + k] * row;
+        for (int r = 0; r < rows; r++) {
+            lk_v16 number = lk_splat(a[r * lda + k]);
+            sum[0][r] += number * row;
+            if (panels > 1) sum[1][r] += number * next;
+        }
     }
 #pragma clang loop unroll(full)
-    for (int r = 0; r < rows; r++) lk_store(c + r * ldc, sum[r]);
+    for (int r = 0; r < rows; r++)
+#pragma clang loop unroll(full)
+        for (int p = 0; p < panels; p++) lk_store(c + r * ldc + p * 16, sum[p][r]);
 }
 
-/// c[m, 16] (+)= a[m, depth] b[depth, 16], in groups of nearly equal size of at most LK_ROWS rows.
-static void lk_panel_product(
-    float *c, size_t ldc, const float *a, size_t lda, const float *b, size_t m, size_t depth, bool add) {
+/// c[m, 16 panels] (+)= a[m, depth] b[depth, 16 panels], in groups of nearly equal size of at most LK_ROWS rows.
+LK_INLINE void lk_panel_product(
+    float *c, size_t ldc, const float *a, size_t lda, const float *b, size_t gap, size_t m, size_t depth, bool add,
+    const int panels) {
     size_t groups = lk_pieces(m, LK_ROWS);
     for (size_t group = 0, row = 0; group < groups; group++) {
         size_t rows = (m - row + groups - group - 1) / (groups - group);
 #define CASE(count)                                                                                                    \
-    case count: lk_row_product(c + row * ldc, ldc, a + row * lda, lda, b, depth, add, count); break;
+    case count:                                                                                                        \
+        lk_row_product(c + row * ldc, ldc, a + row * lda, lda, b, gap, depth, add, count, panels);                     \
+        break;
         switch (rows) {
             CASE(1)
             CASE(2)
@@ -49,6 +61,18 @@ static void lk_panel_product(
         row += rows;
     }
 }
+
+static void lk_one_panel_product(
+    float *c, size_t ldc, const float *a, size_t lda, const float *b, size_t m, size_t depth, bool add) {
+    lk_panel_product(c, ldc, a, lda, b, 0, m, depth, add, 1);
+}
+
+#ifdef LK_AVX512 // whose registers hold the sums of two: each number of a is read once for both
+static void lk_two_panels_product(
+    float *c, size_t ldc, const float *a, size_t lda, const float *b, size_t gap, size_t m, size_t depth, bool add) {
+    lk_panel_product(c, ldc, a, lda, b, gap, m, depth, add, 2);
+}
+#endif
 
 /// c[m, 8] += a[m, depth] b[depth, 8], for the last columns of heads that 16 does not divide.
 static void lk_half_panel_product(

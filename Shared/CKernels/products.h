@@ -4,13 +4,18 @@
 LK_INLINE void lk_products(
     float *c, size_t ldc, const float *a, size_t lda, const float *b, size_t gap, size_t panels, size_t m, size_t depth,
     bool add, const bool words) {
-    for (size_t panel = 0; panel < panels; panel++, c += 16, b += gap) {
+    size_t panel = 0;
+#ifdef LK_AVX512
+    for (; !words && panel + 2 <= panels; panel += 2)
+        lk_two_panels_product(c + panel * 16, ldc, a, lda, b + panel * gap, gap, m, depth, add);
+#endif
+    for (; panel < panels; panel++) {
 #ifdef LK_VECTORS_OF_WORDS
         if (words) {
-            lk_panel_words(c, ldc, a, lda, b, m, depth, add);
+            lk_panel_words(c + panel * 16, ldc, a, lda, b + panel * gap, m, depth, add);
             continue;
         }
 #endif
-        lk_panel_product(c, ldc, a, lda, b, m, depth, add);
+        lk_one_panel_product(c + panel * 16, ldc, a, lda, b + panel * gap, m, depth, add);
     }
 }
