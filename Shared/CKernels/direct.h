@@ -16,8 +16,8 @@
 #ifdef LK_TILES
 
 enum { DIRECT_WORDS = 32, DIRECT_PANELS = 4 };
-/// Floats of a band's pixels; rows of its sums; rows of all bands, if a piece is to take them.
-enum { DIRECT_FLOATS = 352 << 10, DIRECT_ROWS = 2048, DIRECT_ALL_ROWS = 1280 };
+/// Floats of a band's pixels; rows of its sums; rows of all bands, if a piece is to take them; numbers of y that are many.
+enum { DIRECT_FLOATS = 352 << 10, DIRECT_ROWS = 2048, DIRECT_ALL_ROWS = 1280, DIRECT_FAR = 12 << 20 };
 
 typedef struct {
     const lk_convolution_args *args;
@@ -121,7 +121,8 @@ static void direct_pack_panel(void *context, size_t panel) {
 }
 
 /// A row of y, as far as this piece's panels go, from its sums.
-LK_INLINE void direct_finish(const direct *j, const float *c, size_t n, size_t at, size_t first, size_t panels) {
+LK_INLINE void direct_finish(
+    const direct *j, const float *c, size_t n, size_t at, size_t first, size_t panels, bool far) {
     const lk_convolution_args *t = j->args;
     for (size_t panel = 0; panel < panels; panel++) {
         size_t o = (first + panel) * 16, few = lk_min(16, t->outputs - o);
@@ -129,7 +130,9 @@ LK_INLINE void direct_finish(const direct *j, const float *c, size_t n, size_t a
         if (t->bias) y += lk_load_few(t->bias + o, few);
         if (t->per_picture) y += lk_load_few(t->per_picture + n * t->outputs + o, few);
         if (t->residual) y += lk_load_few(t->residual + at * t->outputs + o, few);
-        lk_store_few(t->y + at * t->outputs + o, y, few);
+        float *to = t->y + at * t->outputs + o;
+        if (far && few == 16 && (uintptr_t)to % 64 == 0) _mm512_stream_ps(to, (__m512)y);
+        else lk_store_few(to, y, few);
     }
 }
 
@@ -194,12 +197,14 @@ static void direct_piece(void *context, size_t piece) {
                 else lk_multiply_tiles(to, ldc, x, j->row, b, gap, some, rows, depth, from > 0, direct_expect, &next);
             }
     }
+    // Results that caches cannot keep until they are read go past them, which saves reading their lines to write them.
+    bool far = t->n * t->oh * t->ow * t->outputs >= DIRECT_FAR;
     for (size_t i = 0; i < bands; i++) {
         size_t lines = direct_lines(j, start + i, &n, &top);
         for (size_t line = 0; line < lines; line++)
             for (size_t x = 0; x < t->ow; x++) {
                 const float *sums = c + i * j->sums + (line * j->places + x) * ldc;
-                direct_finish(j, sums, n, (n * t->oh + top + line) * t->ow + x, first, panels);
+                direct_finish(j, sums, n, (n * t->oh + top + line) * t->ow + x, first, panels, far);
             }
     }
 }

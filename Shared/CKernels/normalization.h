@@ -71,6 +71,7 @@ static void finish_statistics(const group_norm *g) {
 
 static void apply_piece(void *context, size_t piece) {
     const group_norm *g = context;
+    piece = g->n * g->chunks - 1 - piece; // what was read last is read first: caches still hold it
     size_t n = piece / g->chunks, first = piece % g->chunks * PIXELS, last = lk_min(first + PIXELS, g->pixels);
     const float *a = g->scale_shift + n * 2 * g->channels, *b = a + g->channels;
     bool rough = g->format == LK_BF16;
