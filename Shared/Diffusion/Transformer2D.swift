@@ -13,9 +13,11 @@ struct FeedForward: Sendable {
         out = try Linear(w / "net" / 2, 4 * features, features)
     }
 
-    /// - Parameter residual: added to the result
-    func callAsFunction(_ x: Tensor, residual: Tensor? = nil) -> Tensor {
-        out(proj.gated(x, for: .product), residual: residual)
+    /// - Parameters:
+    ///   - residual: added to the result
+    ///   - reader: of the result with its residual
+    func callAsFunction(_ x: Tensor, residual: Tensor? = nil, for reader: Reader = .any) -> Tensor {
+        out(proj.gated(x, for: .product), residual: residual, for: residual == nil ? .any : reader)
     }
 }
 
@@ -41,7 +43,8 @@ struct BasicTransformerBlock: Sendable {
     func callAsFunction(_ x: Tensor, _ pass: UNetPass) -> Tensor {
         let x = pass.widened(pass.adding(x, attn1.name) { attn1(norm1(x, for: .product), residual: $0) })
         let y = pass.adding(x, attn2.name) { attn2(norm2(x, for: .product), pass.conditioning, residual: $0) }
-        return pass.adding(y, name + ".ff") { ff(norm3(y, for: .product), residual: $0) }
+        // Nothing but `proj_out` reads the sum.
+        return pass.adding(y, name + ".ff") { ff(norm3(y, for: .product), residual: $0, for: .product) }
     }
 }
 
