@@ -11,7 +11,8 @@
 // range, and one that stays spares o the correction. l holds 16 sums, side by side.
 //
 // With bfloat16 ("words": two numbers in a float's place, see bfloat.h) q, k, v and p are rounded before they are
-// multiplied, unless they come so; scores, sums and the o that is worked on stay floats.
+// multiplied, unless they come so; scores, sums and the o that is worked on stay floats. Tiles multiply them in an order of
+// their own (attention_tiles.h).
 
 enum { QUERIES = 96, KEYS = 128 };
 

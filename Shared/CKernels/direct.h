@@ -1,7 +1,7 @@
 // 3x3 convolution of stride 1 as the sum of nine matrix products, in tiles (tiles.h): they multiply so much faster than
 // vectors add that Winograd's fewer products would not pay for their transforms, and round more.
 //
-//     for each band of lines, for each 64 output channels                        pieces
+//     for each band of lines, for each 128 output channels                       pieces
 //         round the band's pixels to words, with zeros around the picture        [lines + 2, L, words], in L2
 //         for each 64 input channels, for each 32 output channels                their filters in L1
 //             c (+)= sum over the nine places of (pixels, moved there) (filters)
@@ -15,9 +15,10 @@
 // of one matrix, one stride apart; the sums at the zeros' places are thrown away.
 #ifdef LK_TILES
 
-enum { DIRECT_WORDS = 32, DIRECT_PANELS = 4 };
+enum { DIRECT_WORDS = 32, DIRECT_PANELS = 8 };
 /// Floats of a band's pixels; rows of its sums; rows of all bands, if a piece is to take them; numbers of y that are many.
 enum { DIRECT_FLOATS = 352 << 10, DIRECT_ROWS = 2048, DIRECT_ALL_ROWS = 1280, DIRECT_FAR = 12 << 20 };
+enum { DIRECT_AHEAD = 12 }; // pixels whose residual is asked for before it is added
 
 typedef struct {
     const lk_convolution_args *args;
@@ -204,7 +205,10 @@ static void direct_piece(void *context, size_t piece) {
         for (size_t line = 0; line < lines; line++)
             for (size_t x = 0; x < t->ow; x++) {
                 const float *sums = c + i * j->sums + (line * j->places + x) * ldc;
-                direct_finish(j, sums, n, (n * t->oh + top + line) * t->ow + x, first, panels, far);
+                size_t at = (n * t->oh + top + line) * t->ow + x;
+                for (size_t panel = 0; t->residual && panel < panels; panel++)
+                    __builtin_prefetch(t->residual + (at + DIRECT_AHEAD) * t->outputs + (first + panel) * 16, 0, 3);
+                direct_finish(j, sums, n, at, first, panels, far);
             }
     }
 }

@@ -10,7 +10,7 @@
 //             copy x                                        [rows][depth], in a stride that crowds no set of the cache
 //             c (+)= x panel, for each panel                a panel in L1, x in L2
 //         y = finish(c)
-
+//
 // Tiles have an order of their own (linear_tiles.h).
 
 enum { LINEAR_ROWS = 96, LINEAR_DEPTH = 384, LINEAR_PANELS = 26, LINEAR_MOST_ROWS = 1024 };

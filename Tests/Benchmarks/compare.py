@@ -4,13 +4,18 @@
     swift build -c release --product likeness
     /tmp/venv/bin/python Tests/Benchmarks/compare.py [--rounds 3] [--parts unet vae clip-image clip-text] [--json FILE]
 
+    CMAKE_ARGS="-DGGML_NATIVE=ON" /tmp/venv/bin/pip install stable-diffusion-cpp-python
+    /tmp/venv/bin/python Tests/Benchmarks/compare.py --parts guided-unet --engines stable-diffusion.cpp
+
 Optional: nothing else needs Python. Real sizes, random weights, the same shapes: a step of the UNet at 512x512 with two
 rows, the same where both rows have one latent (guidance), the VAE's decoder to 512x512, CLIP ViT-H/14 on one photo,
 SD 1.5's text tower on two prompts. A turn is a process of its own: one pass that is not counted, then `--repeats` that
 are; the median of a turn's passes counts, and the table shows the median of the turns, their range, and how many times
 Likeness' time that is (the second number: of Likeness bf16's).
 Everything is float32, weights too, except "… bf16", which keeps them in bfloat16. On a CPU without avx512_bf16 there is
-no Likeness bf16, and OpenVINO asked for bf16 computes in f32 all the same, which the table says.
+no Likeness bf16, and OpenVINO asked for bf16 computes in f32 all the same, which the table says. stable-diffusion.cpp
+draws whole pictures only, of a file (one of random weights in float16, written by Tests/Parity/checkpoints.py): its time
+is that between two steps with guidance.
 """
 import argparse
 import json
@@ -106,8 +111,34 @@ def timed(run, repeats):
     return statistics.median(seconds)
 
 
+def picture_turn(name, repeats):
+    """stable-diffusion.cpp's steps of a picture, each of two passes of one row."""
+    import tempfile
+
+    if name != "guided-unet":
+        raise SystemExit("stable-diffusion.cpp times steps of pictures only: --parts guided-unet")
+    root = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..")
+    sys.path.append(os.path.join(root, "Tests", "Parity"))
+    import checkpoints
+    from stable_diffusion_cpp import StableDiffusion
+
+    home = os.path.join(tempfile.gettempdir(), "likeness-compare", "single-fp16")
+    model = StableDiffusion(
+        model_path=checkpoints.write_models(home, "single-fp16", False, os.path.join(root, "deploy/miniature/tokenizer")),
+        n_threads=len(os.sched_getaffinity(0)), diffusion_flash_attn=True, verbose=False)
+    steps, ends = repeats + 1, []
+    model.generate_image(
+        prompt="a photo of a person", width=512, height=512, cfg_scale=7.0, sample_steps=steps,
+        progress_callback=lambda step, of, _: ends.append(time.perf_counter()) if of == steps else None)
+    return statistics.median(end - start for start, end in zip(ends, ends[1:])), "f16 weights"
+
+
 def turn(engine, name, repeats):
     import torch
+
+    if engine == "stable-diffusion.cpp":
+        seconds, note = picture_turn(name, repeats)
+        return report(seconds, note)
 
     torch.set_num_threads(len(os.sched_getaffinity(0)))
     module, inputs = part(name)
@@ -129,6 +160,10 @@ def turn(engine, name, repeats):
                 note = "computed in f32: this CPU has no bf16"
             arrays = [tensor.numpy() for tensor in inputs]
             seconds = timed(lambda: compiled(arrays), repeats)
+    report(seconds, note)
+
+
+def report(seconds, note):
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9
     print(json.dumps({"seconds": seconds, "peakMemoryGB": peak, "note": note}))
 

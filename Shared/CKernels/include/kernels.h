@@ -79,7 +79,7 @@ void lk_softmax(float *y, const float *x, size_t rows, size_t d);
 /// o = softmax(scale * q k^T [+ causal mask]) v for every head, without ever holding the Q x K scores.
 /// q [B, Q, H, d], k and v [B, K, H, d], o [B, Q, H, d]; a token's heads lie side by side.
 /// strides (in numbers) are between tokens; batches lie tokens*stride apart.
-/// accumulate: o += weight * result, else o = weight * result.
+/// accumulate: o += weight * result, else o = weight * result. scale is above 0.
 typedef struct {
     void *o;
     const void *q, *k, *v;
