@@ -28,7 +28,8 @@ LK_INLINE void linear_finish_some(linear_sums *s, const lk_finish finish, const 
     const bool gated = finish == LK_GATED;
     static const float zeros[32] = {0};
     size_t end = lk_min(s->next + s->each, s->rows), o = s->panel * 16, width = j->width;
-    if (o + (gated ? 16 : 32) > width) {
+    // The panel after a piece's last one is another piece's.
+    if (o + (gated ? 16 : 32) > width || (!gated && s->panels < 2)) {
         for (; s->next < end; s->next++)
             linear_finish_row(j, s->c + s->next * 32, s->row + s->next, s->panel, s->panels, finish, rough);
         return;

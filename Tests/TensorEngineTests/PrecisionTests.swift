@@ -15,6 +15,19 @@ import Testing
         #expect(error(gated, wantGated) < 1e-5)
     }
 
+    /// Eleven panels of outputs to a piece: the twelfth of its last pair is another piece's, whichever is written last.
+    @Test func piecesWriteTheirOwnOutputsOnly() {
+        let (x, weight) = (random([200, 1280], 1), random([352, 1280], 2))
+        let want = rounded(x).linear(rounded(weight))
+        for _ in 0..<60 {
+            let got = Precision.with(.bf16) { x.linear(weight) }
+            guard error(got, want) < 1e-5 else {
+                Issue.record("off by \(error(got, want))")
+                return
+            }
+        }
+    }
+
     @Test func anOddDepthIsNotRounded() {
         let (x, weight) = (random([9, 33], 1), random([20, 33], 2))
         #expect(Precision.with(.bf16) { x.linear(weight) }.scalars == x.linear(weight).scalars)
