@@ -113,9 +113,9 @@ LK_INLINE float attention_load_queries(const tile_attention *job, float *to, siz
             size_t few = lk_min(32, d > 2 * k ? d - 2 * k : 0);
             lk_v16 words;
             if (t->q_format == LK_F32) {
-                float numbers[32] = {0};
-                memcpy(numbers, (const float *)query + 2 * k, few * sizeof(float));
-                words = lk_round_two(lk_load(numbers), lk_load(numbers + 16));
+                const float *numbers = (const float *)query + 2 * k;
+                size_t half = lk_min(16, few);
+                words = lk_round_two(lk_load_few(numbers, half), lk_load_few(numbers + half, few - half));
             } else {
                 words = (lk_v16)_mm512_maskz_loadu_ps((uint16_t)((1u << few / 2) - 1), (const float *)query + k);
             }
@@ -171,9 +171,9 @@ static void attention_tiles_piece(void *context, size_t piece) {
         if (!(sqrtf(longest * job->longest[number]) * fabsf(scale) <= SMALL_SCORES))
             attention_find_greatest(job, offsets, scores, q, lda, kt, first, end, scale * 128);
         attention_weights weights = {.offsets = offsets, .factor = scale * 128, .next = STRIP_QUERIES};
-        weights.each = lk_pieces(STRIP_QUERIES, words / 16);
         for (size_t group = 0; group < end; group += GROUP_KEYS) {
             size_t steps = lk_pieces(lk_min(GROUP_KEYS, end - group), STEP_KEYS);
+            weights.each = lk_pieces(STRIP_QUERIES, words / 16);
             for (size_t i = 0; i < steps; i++) {
                 size_t start = group + i * STEP_KEYS;
                 float *s = scores + i % 2 * STEP_SCORES;
@@ -183,10 +183,8 @@ static void attention_tiles_piece(void *context, size_t piece) {
                 attention_hide(t, s, first, start);
                 weights.s = s, weights.p = p + i * STEP_WEIGHTS, weights.next = 0;
             }
-            attention_weights last = weights;
-            last.each = STRIP_QUERIES;
-            attention_weigh(&last);
-            weights.next = STRIP_QUERIES;
+            weights.each = STRIP_QUERIES; // the last ones
+            attention_weigh(&weights);
             const float *values = v + group * 8;
             lk_tile_depth depth = {jumps, steps, 1, 16};
             for (size_t c = 0; c < padded; c += 32, values += 32 * job->keys / 2) {

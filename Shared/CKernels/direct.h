@@ -137,30 +137,43 @@ LK_INLINE void direct_finish(
     }
 }
 
-/// Filters that the next step packs, `lines` cache lines of each row; while tiles multiply they come nearer, bit by bit.
+/// Filters that the next step packs; while tiles multiply they come nearer, `each` lines at once.
 typedef struct {
-    const char *at;
-    size_t stride, lines, line, left, each; // bytes between rows; lines still to come, and how many at once
+    lk_next filters;
+    size_t each;
 } direct_next;
 
 LK_INLINE void direct_expect(void *context) {
     direct_next *next = context;
-    for (size_t i = lk_min(next->each, next->left); i > 0; i--, next->left--) {
-        __builtin_prefetch(next->at + next->line * 64, 0, 1);
-        if (++next->line == next->lines) next->line = 0, next->at += next->stride;
-    }
+    lk_expect(&next->filters, next->each);
 }
 
-/// What belongs to the step from `from` on, expected during `products` steps of the depth.
+/// What belongs to the step from `from` on, if a piece packs that itself; expected during `products` steps of the depth.
 static direct_next direct_after(const direct *j, size_t first, size_t panels, size_t from, size_t products) {
     const lk_convolution_args *t = j->args;
-    if (from >= j->words) return (direct_next){0};
-    size_t bytes = 9 * lk_bytes(t->format);
-    direct_next next = {.stride = t->channels * bytes, .lines = lk_pieces(2 * direct_step(j, from) * bytes, 64)};
-    next.at = (const char *)t->weights + (first * 16 * t->channels + 2 * from) * bytes;
-    next.left = next.lines * lk_min(panels * 16, t->outputs - first * 16);
-    next.each = lk_pieces(next.left, products);
-    return next;
+    if (j->packed || from >= j->words) return (direct_next){0};
+    size_t stride = 9 * t->channels * lk_bytes(t->format), lines = lk_pieces(direct_step(j, from) * 18 * lk_bytes(t->format), 64);
+    const void *filters = lk_at(t->weights, (first * 16 * t->channels + 2 * from) * 9, t->format);
+    size_t all = lines * lk_min(panels * 16, t->outputs - first * 16);
+    return (direct_next){{filters, stride, lines, 0, all}, lk_pieces(all, products)};
+}
+
+/// c (+)= pixels filters, of one panel or two and `places` rows, in tiles of 32.
+LK_INLINE void direct_multiply(
+    float *c, size_t ldc, const float *pixels, size_t row, const float *filters, size_t gap, size_t panels,
+    size_t places, lk_tile_depth depth, bool add, lk_meanwhile *const meanwhile, void *context) {
+    for (size_t place = 0, now; place < places; place += now, c += now * ldc, pixels += now * row) {
+        now = lk_min(32, places - place);
+        if (place == 0 || now < 32) lk_shape_tiles(lk_min(16, now), now > 16 ? now - 16 : 0, depth.words);
+        if (now > 16) {
+            if (panels > 1) lk_tile_product(c, ldc, pixels, row, filters, gap, depth, add, 2, 2, meanwhile, context);
+            else lk_tile_product(c, ldc, pixels, row, filters, gap, depth, add, 2, 1, meanwhile, context);
+        } else {
+            if (panels > 1) lk_tile_product(c, ldc, pixels, row, filters, gap, depth, add, 1, 2, meanwhile, context);
+            else lk_tile_product(c, ldc, pixels, row, filters, gap, depth, add, 1, 1, meanwhile, context);
+        }
+    }
+    _tile_release();
 }
 
 /// The call and first band whose pixels the calling thread's scratch begins with.
@@ -194,8 +207,8 @@ static void direct_piece(void *context, size_t piece) {
                 float *to = c + i * j->sums + panel * 16;
                 const float *x = pixels + i * j->pixels + from, *b = filters + panel * gap;
                 size_t rows = direct_lines(j, start + i, &n, &top) * j->places, some = lk_min(2, panels - panel);
-                if (j->packed) lk_multiply_tiles(to, ldc, x, j->row, b, gap, some, rows, depth, from > 0, NULL, NULL);
-                else lk_multiply_tiles(to, ldc, x, j->row, b, gap, some, rows, depth, from > 0, direct_expect, &next);
+                if (j->packed) direct_multiply(to, ldc, x, j->row, b, gap, some, rows, depth, from > 0, NULL, NULL);
+                else direct_multiply(to, ldc, x, j->row, b, gap, some, rows, depth, from > 0, direct_expect, &next);
             }
     }
     // Results that caches cannot keep until they are read go past them, which saves reading their lines to write them.

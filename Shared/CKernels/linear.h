@@ -78,19 +78,6 @@ LK_INLINE void linear_copy(float *to, const lk_linear_args *t, size_t at, size_t
     memcpy(to, from, step * sizeof(float));
 }
 
-/// What comes next of x, `lines` cache lines of each row; it is asked for bit by bit, and products hide the wait.
-typedef struct {
-    const char *x;
-    size_t stride, lines, line, left; // bytes between rows
-} linear_next;
-
-LK_INLINE void linear_expect(linear_next *next, size_t count) {
-    for (size_t i = lk_min(count, next->left); i > 0; i--, next->left--) {
-        __builtin_prefetch(next->x + next->line * 64, 0, 2);
-        if (++next->line == next->lines) next->line = 0, next->x += next->stride;
-    }
-}
-
 /// `words`: numbers are rounded to bfloat16, two to a float's place, and so are half as many.
 LK_INLINE void linear_piece_of(const linear *j, size_t piece, const bool words) {
     const lk_linear_args *t = j->args;
@@ -115,14 +102,14 @@ LK_INLINE void linear_piece_of(const linear *j, size_t piece, const bool words) 
             bool last = k + step == depth;
             size_t next_row = last ? row + rows : row, next_k = last ? 0 : k + step;
             size_t next_rows = lk_min(rows, end - next_row), next = lk_min(j->depth, depth - next_k);
-            linear_next expected = {
+            lk_next expected = {
                 lk_at(t->x, next_row * t->inputs + next_k * unit, t->x_format), t->inputs * lk_bytes(t->x_format),
                 lk_pieces(next * unit * lk_bytes(t->x_format), 64), 0, 0};
             expected.left = next_rows * expected.lines;
             const size_t share = lk_pieces(expected.left, columns);
             for (size_t i = 0, some; i < columns; i += some) {
                 some = lk_min(2, columns - i);
-                linear_expect(&expected, share * some);
+                lk_expect(&expected, share * some);
                 lk_products(
                     c + i * 16, ldc, copy, stride, b + (i * depth + k) * 16, depth * 16, some, rows, step, k > 0, words);
             }

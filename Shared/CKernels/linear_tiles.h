@@ -27,9 +27,9 @@ LK_INLINE void linear_finish_some(linear_sums *s, const lk_finish finish, const 
     const lk_linear_args *t = j->args;
     const bool gated = finish == LK_GATED;
     static const float zeros[32] = {0};
+    const size_t all = gated ? 1 : 2; // panels of a pair
     size_t end = lk_min(s->next + s->each, s->rows), o = s->panel * 16, width = j->width;
-    // The panel after a piece's last one is another piece's.
-    if (o + (gated ? 16 : 32) > width || (!gated && s->panels < 2)) {
+    if (s->panels < all || o + all * 16 > width) { // what follows is another piece's, or not there
         for (; s->next < end; s->next++)
             linear_finish_row(j, s->c + s->next * 32, s->row + s->next, s->panel, s->panels, finish, rough);
         return;
@@ -101,7 +101,8 @@ LK_INLINE void linear_tiles_piece_of(
                             to, 32, from, lda, columns, gap, lk_depth(step), k > 0, 1, 2, finish_some, &before);
                     if (k + step == depth)
                         before = (linear_sums){
-                            j, to, row + strip, first + (gated ? pair : 2 * pair), there, 0, some, some};
+                            .j = j, .c = to, .row = row + strip, .panel = first + (gated ? pair : 2 * pair),
+                            .panels = there, .rows = some};
                 }
             }
         }

@@ -49,6 +49,19 @@ LK_INLINE float lk_hmax(lk_v16 v) {
     return a > b ? a : b;
 }
 
+/// What will be read next: `lines` cache lines of each of some rows. It is asked for bit by bit, and products hide the wait.
+typedef struct {
+    const void *row;
+    size_t stride, lines, line, left; // bytes between rows; the next line of this row; lines still to be asked for
+} lk_next;
+
+LK_INLINE void lk_expect(lk_next *next, size_t count) {
+    for (size_t i = lk_min(count, next->left); i > 0; i--, next->left--) {
+        __builtin_prefetch((const char *)next->row + next->line * 64, 0, 1);
+        if (++next->line == next->lines) next->line = 0, next->row = (const char *)next->row + next->stride;
+    }
+}
+
 /// 1/x to about 1 unit in the last place, or to 6e-5 if that is `rough`: a division takes as long as the rest of an
 /// activation.
 LK_INLINE lk_v16 lk_reciprocal(lk_v16 x, const bool rough) {

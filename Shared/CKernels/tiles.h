@@ -78,29 +78,4 @@ LK_INLINE void lk_tile_product(
     if (rows > 1) _tile_stored(2, lower, c_step);
     if (rows > 1 && columns > 1) _tile_stored(3, lower + 16, c_step);
 }
-
-/// c[m, 16 panels] (+)= a[m, depth] b[depth, 16 panels]; b's panels are `gap` floats apart.
-LK_INLINE void lk_multiply_tiles(
-    float *c, size_t ldc, const float *a, size_t lda, const float *b, size_t gap, size_t panels, size_t m,
-    lk_tile_depth depth, bool add, lk_meanwhile *const meanwhile, void *context) {
-    for (size_t row = 0; row < m;) {
-        size_t now = lk_min(32, m - row);
-        if (row == 0 || now < 32) lk_shape_tiles(lk_min(16, now), now > 16 ? now - 16 : 0, depth.words);
-        // Rows in the inner loop would read the panels less often, but those are few and nearer than the rows.
-        for (size_t panel = 0; panel < panels; panel += 2) {
-            float *to = c + row * ldc + panel * 16;
-            const float *from = a + row * lda, *columns = b + panel * gap;
-            bool two = panel + 1 < panels;
-            if (now > 16) {
-                if (two) lk_tile_product(to, ldc, from, lda, columns, gap, depth, add, 2, 2, meanwhile, context);
-                else lk_tile_product(to, ldc, from, lda, columns, gap, depth, add, 2, 1, meanwhile, context);
-            } else {
-                if (two) lk_tile_product(to, ldc, from, lda, columns, gap, depth, add, 1, 2, meanwhile, context);
-                else lk_tile_product(to, ldc, from, lda, columns, gap, depth, add, 1, 1, meanwhile, context);
-            }
-        }
-        row += now;
-    }
-    _tile_release();
-}
 #endif

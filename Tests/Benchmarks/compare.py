@@ -27,6 +27,7 @@ import sys
 import time
 
 PARTS = ["unet", "guided-unet", "vae", "clip-image", "clip-text"]
+PICTURES = "stable-diffusion.cpp"  # an engine that draws whole pictures only
 
 
 def part(name):
@@ -111,34 +112,39 @@ def timed(run, repeats):
     return statistics.median(seconds)
 
 
-def picture_turn(name, repeats):
-    """stable-diffusion.cpp's steps of a picture, each of two passes of one row."""
+def picture_model():
+    """Writes a file of random weights, unless it is there; returns its path."""
     import tempfile
 
-    if name != "guided-unet":
-        raise SystemExit("stable-diffusion.cpp times steps of pictures only: --parts guided-unet")
     root = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..")
     sys.path.append(os.path.join(root, "Tests", "Parity"))
     import checkpoints
-    from stable_diffusion_cpp import StableDiffusion
 
     home = os.path.join(tempfile.gettempdir(), "likeness-compare", "single-fp16")
+    return checkpoints.write_models(home, "single-fp16", False, os.path.join(root, "deploy/miniature/tokenizer"))
+
+
+def picture_turn(repeats):
+    """Seconds of stable-diffusion.cpp's steps of a picture, each of two passes of one row."""
+    import multiprocessing
+    from stable_diffusion_cpp import StableDiffusion
+
+    # In a process of its own: what writing takes of memory is not the turn's.
+    with multiprocessing.get_context("spawn").Pool(1) as pool:
+        path = pool.apply(picture_model)
     model = StableDiffusion(
-        model_path=checkpoints.write_models(home, "single-fp16", False, os.path.join(root, "deploy/miniature/tokenizer")),
-        n_threads=len(os.sched_getaffinity(0)), diffusion_flash_attn=True, verbose=False)
+        model_path=path, n_threads=len(os.sched_getaffinity(0)), diffusion_flash_attn=True, verbose=False)
     steps, ends = repeats + 1, []
     model.generate_image(
         prompt="a photo of a person", width=512, height=512, cfg_scale=7.0, sample_steps=steps,
         progress_callback=lambda step, of, _: ends.append(time.perf_counter()) if of == steps else None)
-    return statistics.median(end - start for start, end in zip(ends, ends[1:])), "f16 weights"
+    return statistics.median(end - start for start, end in zip(ends, ends[1:]))
 
 
 def turn(engine, name, repeats):
+    if engine == PICTURES:
+        return report(picture_turn(repeats), "f16 weights")
     import torch
-
-    if engine == "stable-diffusion.cpp":
-        seconds, note = picture_turn(name, repeats)
-        return report(seconds, note)
 
     torch.set_num_threads(len(os.sched_getaffinity(0)))
     module, inputs = part(name)
@@ -199,6 +205,8 @@ def main():
     options = parser.parse_args()
     if options.turn:
         return turn(*options.turn, options.repeats)
+    if PICTURES in options.engines and options.parts != ["guided-unet"]:
+        parser.error(f"{PICTURES} times steps of pictures only: --parts guided-unet")
 
     own = ["Likeness f32"] + (["Likeness bf16"] if "avx512_bf16" in open("/proc/cpuinfo").read() else [])
     turns = {}
