@@ -1,63 +1,88 @@
-// 3x3 convolution of stride 1 as the sum of nine matrix products, in tiles (tiles.h): they multiply so much faster than
-// vectors add that Winograd's fewer products would not pay for their transforms, and round more.
+// 3x3 convolution of stride 1 or 2 as the sum of nine matrix products, in tiles (tiles.h): they multiply so much faster
+// than vectors add that Winograd's fewer products would not pay for their transforms, and round more.
 //
-//     for each band of lines, for each 128 output channels                       pieces
-//         round the band's pixels to words, with zeros around the picture        [lines + 2, L, words], in L2
+//     for each block of lines and columns, for each 128 output channels          pieces
+//         round the block's pixels to words, with zeros around the picture       [lines + 2, L, words], in L2
 //         for each 64 input channels, for each 32 output channels                their filters in L1
 //             c (+)= sum over the nine places of (pixels, moved there) (filters)
 //         y = c + bias + ...
 //
-// A thread that takes several pieces of one band rounds its pixels once. Filters are packed before, all of them, to
-// [panels][steps][9][words][16]; but if the pictures are so small that one piece can take all bands of all of them, it
-// packs its filters step by step, and they never leave the cache: deep layers, whose filters are most of a UNet.
+// What stands before a convolution is done to the pixels as a block reads them: GroupNorm with SiLU, whose result never
+// lies in memory (direct_pixels.h). The next GroupNorm's sums are taken of y as it is written.
+//
+// A thread that takes several pieces of one block rounds its pixels once. Filters are packed before, all of them, to
+// [phases][panels][steps][places][words][16]; but if the pictures are so small that one piece can take all blocks of all
+// of them, it packs its filters step by step, and they never leave the cache: deep layers, whose filters are most of a
+// UNet. Then the pixels are what is shared.
 //
 // A line has L = width + 1 places: the zero after it is also the one before the next. So all pixels of a block are rows
 // of one matrix, one stride apart; the sums at the zeros' places are thrown away.
+//
+// After nearest-neighbour upsampling three neighbouring pixels are only two different ones. Each of the four that a pixel
+// becomes (a phase) is a sum over 2x2 pixels, with sums of the nine filters: 4 products for 9 (direct_filters.h).
 #ifdef LK_TILES
 
 enum { DIRECT_WORDS = 32, DIRECT_PANELS = 8 };
-/// Floats of a band's pixels; rows of its sums; rows of all bands, if a piece is to take them; numbers of y that are many.
-enum { DIRECT_FLOATS = 352 << 10, DIRECT_ROWS = 2048, DIRECT_ALL_ROWS = 1280, DIRECT_FAR = 12 << 20 };
+/// Floats of a block's pixels; rows of its sums; columns of one that had few lines otherwise; rows of all blocks, if a
+/// piece is to take them; pixels of a picture whose phases are worth their filters; bytes of y that are many.
+enum { DIRECT_FLOATS = 352 << 10, DIRECT_ROWS = 2112, DIRECT_COLUMNS = 64, DIRECT_ALL_ROWS = 1280 };
+enum { DIRECT_PHASES = 1024, DIRECT_FAR = 48 << 20 };
 enum { DIRECT_AHEAD = 12 }; // pixels whose residual is asked for before it is added
 
 typedef struct {
     const lk_convolution_args *args;
-    size_t words, row;      // of a pixel; floats between pixels
-    size_t places;          // L
-    size_t band, bands;     // lines of a band; bands of a picture
-    size_t all, each;       // bands in all; of a piece
-    size_t panels, groups;  // of 16 output channels in all; pieces of the output channels
-    size_t pixels, sums;    // floats of a band's
-    size_t call;            // this one's number
-    float *packed;          // or NULL
+    size_t words, row;            // of a pixel; floats between pixels
+    size_t upscale, phases, taps; // of the pixels as they are read; 1 of 9 places, or 4 of 4
+    size_t height, width;         // of a picture's sums, in each phase
+    size_t lines, columns;        // of a block
+    size_t places;                // L
+    size_t down, across, all;     // blocks of a picture; in all
+    size_t panels, groups;        // of 16 output channels; pieces of them, in each phase
+    size_t plane, pixels, sums;   // floats of a plane's pixels, of a block's, of its sums
+    bool few;                     // one piece takes all blocks
+    size_t call;                  // this one's number
+    float *shared;                // the filters, packed; or the pixels of all blocks
+    double *chunks;               // of each block and phase: sums and sums of squares [2][panels][16]
 } direct;
 
 static bool direct_multiplies(const lk_convolution_args *args) { return args->bf16 && args->channels % 2 == 0; }
 
+/// Only who does what depends on how many pictures there are; so a picture's bits do not.
 static direct direct_job(const lk_convolution_args *args) {
     direct j = {.args = args, .words = args->channels / 2, .panels = lk_pieces(args->outputs, 16)};
-    // A zero that two lines share must be one for both.
-    bool shared = args->pad_left == 1 && args->w <= args->ow;
-    j.places = args->ow + (shared ? 1 : 2);
+    bool phases = args->upscale == 2 && args->oh * args->ow >= DIRECT_PHASES;
+    j.upscale = phases ? 1 : args->upscale, j.phases = phases ? 4 : 1, j.taps = phases ? 4 : 9;
+    j.height = phases ? args->h : args->oh, j.width = phases ? args->w : args->ow;
     j.row = lk_pieces(j.words, 16) * 16;
     if (j.row % 64 == 0) j.row += 16; // pixels one above the other would crowd a few sets of the cache
-    size_t most = DIRECT_FLOATS / (j.places * j.row); // with the lines above and below
-    j.band = lk_min(most > 3 ? most - 2 : 1, DIRECT_ROWS / j.places > 0 ? DIRECT_ROWS / j.places : 1);
-    j.bands = lk_pieces(args->oh, j.band);
-    j.band = lk_pieces(args->oh, j.bands);
-    j.all = args->n * j.bands;
-    bool few = j.all * j.band * j.places <= DIRECT_ALL_ROWS;
-    j.each = few ? j.all : 1;
-    j.packed = few ? NULL : args->scratch;
+    size_t planes = args->stride * args->stride, halo = args->stride == 1 ? 2 : 1, most;
+    // A zero that two lines share must be one for both.
+    bool shared = args->pad_left == 1 && args->w * j.upscale <= j.width;
+    for (j.columns = j.width;; j.columns = lk_pieces(j.columns, 2)) {
+        j.places = j.columns + (args->stride == 1 && !(shared && j.columns == j.width) ? 2 : 1);
+        most = DIRECT_FLOATS / (j.places * j.row * planes);
+        most = lk_min(most > halo ? most - halo : 1, DIRECT_ROWS / j.places > 0 ? DIRECT_ROWS / j.places : 1);
+        if (most >= lk_min(j.height, DIRECT_COLUMNS / 4) || j.columns <= DIRECT_COLUMNS) break;
+    }
+    j.down = lk_pieces(j.height, most), j.across = lk_pieces(j.width, j.columns);
+    j.lines = lk_pieces(j.height, j.down);
+    j.all = args->n * j.down * j.across;
     j.groups = lk_pieces(j.panels, DIRECT_PANELS);
-    j.pixels = ((j.band + 2) * j.places + 2) * j.row; // the last line's sums at zeros read two places more
-    j.sums = j.band * j.places * DIRECT_PANELS * 16;
+    j.plane = ((j.lines + halo) * j.places + 2) * j.row; // the last line's sums at zeros read two places more
+    j.pixels = planes * j.plane;
+    j.sums = j.lines * j.places * DIRECT_PANELS * 16;
+    j.few = !phases && j.across == 1 && j.all * j.lines * j.places <= DIRECT_ALL_ROWS;
+    j.shared = args->scratch;
     return j;
+}
+
+static size_t direct_shared(const direct *j) {
+    return j->few ? j->all * j->pixels : j->phases * j->panels * j->taps * j->words * 16;
 }
 
 static size_t direct_scratch(const lk_convolution_args *args) {
     direct j = direct_job(args);
-    return j.each == j.all ? 0 : j.panels * 9 * j.words * 16;
+    return direct_shared(&j) + (args->sums ? j.all * j.phases * 2 * j.panels * 16 * 2 : 0);
 }
 
 /// How many words belong to the step that begins at `start`: tiles are of 16 words, the last ones perhaps of fewer.
@@ -66,76 +91,20 @@ LK_INLINE size_t direct_step(const direct *j, size_t start) {
     return left >= DIRECT_WORDS ? DIRECT_WORDS : left >= 16 ? 16 : left;
 }
 
-/// The band's number `band` of all: its picture, its first line, how many there are.
-LK_INLINE size_t direct_lines(const direct *j, size_t band, size_t *n, size_t *top) {
-    *n = band / j->bands, *top = band % j->bands * j->band;
-    return *top < j->args->oh ? lk_min(j->band, j->args->oh - *top) : 0;
+/// Where a block is.
+typedef struct {
+    size_t n, top, left, lines, columns;
+} direct_block;
+
+LK_INLINE direct_block direct_at(const direct *j, size_t number) {
+    size_t n = number / (j->down * j->across), i = number % (j->down * j->across);
+    size_t top = i / j->across * j->lines, left = i % j->across * j->columns;
+    size_t lines = top < j->height ? lk_min(j->lines, j->height - top) : 0;
+    return (direct_block){n, top, left, lines, lk_min(j->columns, j->width - left)};
 }
 
-/// What a band reads: pixels to words, zeros around them.
-static void direct_round_band(const direct *j, float *to, size_t band) {
-    const lk_convolution_args *t = j->args;
-    size_t n, top, lines = direct_lines(j, band, &n, &top);
-    for (size_t line = 0; line < lines + 2; line++) {
-        size_t y = top + line - t->pad_top; // wraps below 0
-        for (size_t place = 0; place < j->places; place++, to += j->row) {
-            size_t x = place - t->pad_left;
-            if (y < t->h && x < t->w) {
-                const void *pixel = lk_at(t->x, ((n * t->h + y) * t->w + x) * t->channels, t->x_format);
-                if (t->x_format == LK_BF16) memcpy(to, pixel, j->words * sizeof(float));
-                else lk_round_row(to, pixel, t->channels);
-            } else {
-                memset(to, 0, j->words * sizeof(float));
-            }
-        }
-    }
-    memset(to, 0, 2 * j->row * sizeof(float));
-}
-
-/// A panel's filters of one step: [9][words][16]. A word's two channels are nine numbers apart, so one is the lower half of
-/// some two neighbours in memory and the other the upper half of some other two.
-static void direct_pack(const direct *j, float *to, size_t panel, size_t from, size_t words) {
-    enum { CHANNELS = 32 }; // whose filters stay in L1
-    const lk_convolution_args *t = j->args;
-    float numbers[CHANNELS * 9 / 2 * 16];
-    size_t line = 9 * t->channels;
-    for (size_t c = 0; c < 2 * words; c += CHANNELS) {
-        size_t some = lk_min(CHANNELS, 2 * words - c);
-        const void *weights = lk_at(t->weights, panel * 16 * line + (2 * from + c) * 9, t->format);
-        lk_pack_words(numbers, weights, t->format, line, lk_min(16, t->outputs - panel * 16), some * 9 / 2);
-        for (size_t i = 0; i < some; i += 2)
-            for (size_t place = 0; place < 9; place++) {
-                size_t at = i * 9 + place;
-                lk_w16 two = (lk_w16)lk_load(numbers + at / 2 * 16), next = (lk_w16)lk_load(numbers + (at + 9) / 2 * 16);
-                lk_w16 word = at % 2 ? two >> 16 | next << 16 : (two & 0xffff) | (next & 0xffff0000);
-                lk_store(to + (place * words + (c + i) / 2) * 16, (lk_v16)word);
-            }
-    }
-}
-
-static void direct_pack_panel(void *context, size_t panel) {
-    const direct *j = context;
-    for (size_t from = 0, words; from < j->words; from += words) {
-        words = direct_step(j, from);
-        direct_pack(j, j->packed + (panel * j->words + from) * 9 * 16, panel, from, words);
-    }
-}
-
-/// A row of y, as far as this piece's panels go, from its sums.
-LK_INLINE void direct_finish(
-    const direct *j, const float *c, size_t n, size_t at, size_t first, size_t panels, bool far) {
-    const lk_convolution_args *t = j->args;
-    for (size_t panel = 0; panel < panels; panel++) {
-        size_t o = (first + panel) * 16, few = lk_min(16, t->outputs - o);
-        lk_v16 y = lk_load(c + panel * 16);
-        if (t->bias) y += lk_load_few(t->bias + o, few);
-        if (t->per_picture) y += lk_load_few(t->per_picture + n * t->outputs + o, few);
-        if (t->residual) y += lk_load_few(t->residual + at * t->outputs + o, few);
-        float *to = t->y + at * t->outputs + o;
-        if (far && few == 16 && (uintptr_t)to % 64 == 0) _mm512_stream_ps(to, (__m512)y);
-        else lk_store_few(to, y, few);
-    }
-}
+#include "direct_filters.h"
+#include "direct_pixels.h"
 
 /// Filters that the next step packs; while tiles multiply they come nearer, `each` lines at once.
 typedef struct {
@@ -151,7 +120,7 @@ LK_INLINE void direct_expect(void *context) {
 /// What belongs to the step from `from` on, if a piece packs that itself; expected during `products` steps of the depth.
 static direct_next direct_after(const direct *j, size_t first, size_t panels, size_t from, size_t products) {
     const lk_convolution_args *t = j->args;
-    if (j->packed || from >= j->words) return (direct_next){0};
+    if (!j->few || from >= j->words) return (direct_next){0};
     size_t stride = 9 * t->channels * lk_bytes(t->format), lines = lk_pieces(direct_step(j, from) * 18 * lk_bytes(t->format), 64);
     const void *filters = lk_at(t->weights, (first * 16 * t->channels + 2 * from) * 9, t->format);
     size_t all = lines * lk_min(panels * 16, t->outputs - first * 16);
@@ -176,53 +145,131 @@ LK_INLINE void direct_multiply(
     _tile_release();
 }
 
-/// The call and first band whose pixels the calling thread's scratch begins with.
-static _Thread_local size_t direct_call, direct_band;
-
-static void direct_piece(void *context, size_t piece) {
-    const direct *j = context;
+/// y of a block, `panels` of it from the first on, from the sums. `whole`: there are DIRECT_PANELS of them, of 16 channels.
+LK_INLINE void direct_finish(
+    const direct *j, const float *c, size_t number, size_t phase, size_t first, size_t panels, const bool whole) {
     const lk_convolution_args *t = j->args;
-    size_t start = piece / j->groups * j->each, bands = lk_min(j->each, j->all - start);
-    size_t first = piece % j->groups * DIRECT_PANELS, panels = lk_min(DIRECT_PANELS, j->panels - first);
-    size_t own = j->packed ? 0 : DIRECT_PANELS * 9 * DIRECT_WORDS * 16, ldc = panels * 16;
-    float *pixels = lk_piece_scratch(j->each * (j->pixels + j->sums) + own);
-    float *c = pixels + j->each * j->pixels, *packed = c + j->each * j->sums;
-    if (direct_call != j->call || direct_band != start) {
-        for (size_t i = 0; i < bands; i++) direct_round_band(j, pixels + i * j->pixels, start + i);
-        direct_call = j->call, direct_band = start;
+    const direct_block block = direct_at(j, number);
+    const size_t scale = j->phases > 1 ? 2 : 1, ldc = panels * 16, count = whole ? DIRECT_PANELS : panels;
+    const size_t all = t->n * t->oh * t->ow * t->outputs * lk_bytes(t->y_format);
+    // Results that caches cannot keep until they are read go past them, which saves reading their lines to write them.
+    const bool far = whole && all >= DIRECT_FAR && (uintptr_t)t->y % 64 == 0 && t->outputs % 32 == 0;
+    float added[DIRECT_PANELS * 16] = {0};
+    for (size_t k = 0; k < lk_min(count * 16, t->outputs - first * 16); k++) {
+        if (t->bias) added[k] += t->bias[first * 16 + k];
+        if (t->per_picture) added[k] += t->per_picture[block.n * t->outputs + first * 16 + k];
     }
-    size_t jumps[9], n, top;
-    for (size_t place = 0; place < 9; place++) jumps[place] = (place / 3 * j->places + place % 3) * j->row;
+    double sums[2][DIRECT_PANELS * 16] = {0};
+    for (size_t line = 0; line < block.lines; line++) {
+        lk_v16 sum[DIRECT_PANELS] = {0}, square[DIRECT_PANELS] = {0}, y[DIRECT_PANELS];
+        size_t oy = (block.top + line) * scale + phase / 2, ox = block.left * scale + phase % 2;
+        size_t at = ((block.n * t->oh + oy) * t->ow + ox) * t->outputs + first * 16;
+        const float *from = c + line * j->places * ldc;
+        for (size_t x = 0; x < block.columns; x++, from += ldc, at += scale * t->outputs) {
+            for (size_t p = 0; p < count; p++) {
+                size_t few = whole ? 16 : lk_min(16, t->outputs - (first + p) * 16);
+                y[p] = lk_load(from + p * 16) + lk_load(added + p * 16);
+                if (t->residual) {
+                    __builtin_prefetch(t->residual + at + DIRECT_AHEAD * t->outputs + p * 16, 0, 3);
+                    y[p] += lk_load_few(t->residual + at + p * 16, few);
+                }
+                sum[p] += y[p], square[p] += y[p] * y[p];
+                if (!whole) lk_put_few(t->y, t->y_format, at + p * 16, y[p], few);
+            }
+            for (size_t p = 0; p < count && whole; p += 2) {
+                if (t->y_format == LK_BF16) {
+                    __m512 two = (__m512)lk_round_two(y[p], y[p + 1]);
+                    float *to = (float *)((uint16_t *)t->y + at + p * 16);
+                    if (far) _mm512_stream_ps(to, two);
+                    else lk_store(to, (lk_v16)two);
+                } else {
+                    float *to = (float *)t->y + at + p * 16;
+                    if (far) _mm512_stream_ps(to, (__m512)y[p]), _mm512_stream_ps(to + 16, (__m512)y[p + 1]);
+                    else lk_store(to, y[p]), lk_store(to + 16, y[p + 1]);
+                }
+            }
+        }
+        for (size_t p = 0; p < count && t->sums; p++)
+            for (size_t k = 0; k < 16; k++) {
+                sums[0][p * 16 + k] += sum[p][k];
+                sums[1][p * 16 + k] += square[p][k];
+            }
+    }
+    if (!t->sums) return;
+    double *chunk = j->chunks + ((number * j->phases + phase) * 2 * j->panels + first) * 16;
+    memcpy(chunk, sums[0], count * 16 * sizeof(double));
+    memcpy(chunk + j->panels * 16, sums[1], count * 16 * sizeof(double));
+}
+
+/// The blocks `start` and on of a piece, its panels from `first` on. Pixels begin at `pixels`, `own` is for filters.
+static void direct_multiply_blocks(
+    const direct *j, size_t start, size_t blocks, size_t phase, size_t first, const float *pixels, float *c, float *own) {
+    const size_t panels = lk_min(DIRECT_PANELS, j->panels - first), ldc = panels * 16;
+    size_t jumps[9];
+    direct_jumps(j, phase, jumps);
     for (size_t from = 0, words; from < j->words; from += words) {
         words = direct_step(j, from);
-        size_t gap = 9 * (j->packed ? j->words : words) * 16;
-        const float *filters = j->packed ? j->packed + (first * j->words + from) * 9 * 16 : packed;
-        for (size_t panel = 0; !j->packed && panel < panels; panel++)
-            direct_pack(j, packed + panel * gap, first + panel, from, words);
-        lk_tile_depth depth = {jumps, 9, lk_pieces(words, 16), lk_min(words, 16)};
-        size_t products = lk_pieces(panels, 2) * bands * lk_pieces(j->band * j->places, 32) * 9 * depth.chunks;
+        size_t gap = j->taps * (j->few ? words : j->words) * 16;
+        const float *filters = own;
+        if (!j->few) filters = j->shared + ((phase * j->panels + first) * j->words + from) * j->taps * 16;
+        for (size_t panel = 0; j->few && panel < panels; panel++)
+            direct_pack(j, own + panel * gap, first + panel, from, words);
+        lk_tile_depth depth = {jumps, j->taps, lk_pieces(words, 16), lk_min(words, 16)};
+        size_t products = lk_pieces(panels, 2) * blocks * lk_pieces(j->lines * j->places, 32) * 9 * depth.chunks;
         direct_next next = direct_after(j, first, panels, from + words, products);
         for (size_t panel = 0; panel < panels; panel += 2)
-            for (size_t i = 0; i < bands; i++) {
+            for (size_t i = 0; i < blocks; i++) {
                 float *to = c + i * j->sums + panel * 16;
                 const float *x = pixels + i * j->pixels + from, *b = filters + panel * gap;
-                size_t rows = direct_lines(j, start + i, &n, &top) * j->places, some = lk_min(2, panels - panel);
-                if (j->packed) direct_multiply(to, ldc, x, j->row, b, gap, some, rows, depth, from > 0, NULL, NULL);
-                else direct_multiply(to, ldc, x, j->row, b, gap, some, rows, depth, from > 0, direct_expect, &next);
+                size_t rows = direct_at(j, start + i).lines * j->places, some = lk_min(2, panels - panel);
+                if (j->few) direct_multiply(to, ldc, x, j->row, b, gap, some, rows, depth, from > 0, direct_expect, &next);
+                else direct_multiply(to, ldc, x, j->row, b, gap, some, rows, depth, from > 0, NULL, NULL);
             }
     }
-    // Results that caches cannot keep until they are read go past them, which saves reading their lines to write them.
-    bool far = t->n * t->oh * t->ow * t->outputs >= DIRECT_FAR;
-    for (size_t i = 0; i < bands; i++) {
-        size_t lines = direct_lines(j, start + i, &n, &top);
-        for (size_t line = 0; line < lines; line++)
-            for (size_t x = 0; x < t->ow; x++) {
-                const float *sums = c + i * j->sums + (line * j->places + x) * ldc;
-                size_t at = (n * t->oh + top + line) * t->ow + x;
-                for (size_t panel = 0; t->residual && panel < panels; panel++)
-                    __builtin_prefetch(t->residual + (at + DIRECT_AHEAD) * t->outputs + (first + panel) * 16, 0, 3);
-                direct_finish(j, sums, n, at, first, panels, far);
-            }
+    bool whole = panels == DIRECT_PANELS && (first + panels) * 16 <= j->args->outputs;
+    for (size_t i = 0; i < blocks; i++) {
+        const float *sums = c + i * j->sums;
+        if (whole) direct_finish(j, sums, start + i, phase, first, panels, true);
+        else direct_finish(j, sums, start + i, phase, first, panels, false);
+    }
+}
+
+/// All blocks, some panels.
+static void direct_piece_of_all(void *context, size_t piece) {
+    const direct *j = context;
+    float *c = lk_piece_scratch(j->all * j->sums + DIRECT_PANELS * 9 * DIRECT_WORDS * 16);
+    direct_multiply_blocks(j, 0, j->all, 0, piece * DIRECT_PANELS, j->shared, c, c + j->all * j->sums);
+}
+
+/// The call and block whose pixels the calling thread's scratch begins with.
+static _Thread_local size_t direct_call, direct_rounded;
+
+/// Some panels of a block. Threads that take pieces by turns find one block each, again and again.
+static void direct_piece(void *context, size_t piece) {
+    const direct *j = context;
+    const size_t groups = j->groups * j->phases, turn = (size_t)lk_threads(), start = piece / (turn * groups) * turn;
+    const size_t blocks = lk_min(turn, j->all - start), i = piece - start * groups;
+    const size_t block = start + i % blocks, group = i / blocks;
+    float *pixels = lk_piece_scratch(j->pixels + j->sums);
+    if (direct_call != j->call || direct_rounded != block) {
+        for (size_t line = 0; line <= j->lines + 1; line++) direct_round_line(j, pixels, block, line);
+        direct_call = j->call, direct_rounded = block;
+    }
+    const size_t phase = group / j->groups, first = group % j->groups * DIRECT_PANELS;
+    direct_multiply_blocks(j, block, 1, phase, first, pixels, pixels + j->pixels, NULL);
+}
+
+/// The sums of each picture's channels, from those of its blocks.
+static void direct_add_chunks(const direct *j) {
+    const lk_convolution_args *t = j->args;
+    const size_t width = j->panels * 16, chunks = j->down * j->across * j->phases;
+    for (size_t n = 0; n < t->n; n++) {
+        double *sums = t->sums + n * 2 * t->outputs;
+        memset(sums, 0, 2 * t->outputs * sizeof(double));
+        for (size_t i = 0; i < chunks; i++) {
+            const double *chunk = j->chunks + (n * chunks + i) * 2 * width;
+            for (size_t k = 0; k < t->outputs; k++) sums[k] += chunk[k], sums[t->outputs + k] += chunk[width + k];
+        }
     }
 }
 
@@ -230,7 +277,14 @@ static void direct_convolve(const lk_convolution_args *args) {
     static _Atomic size_t calls = 0;
     direct j = direct_job(args);
     j.call = ++calls;
-    if (j.packed) lk_parallel(j.panels, direct_pack_panel, &j);
-    lk_parallel(lk_pieces(j.all, j.each) * j.groups, direct_piece, &j);
+    j.chunks = (double *)(j.shared + direct_shared(&j));
+    if (j.few) {
+        lk_parallel(j.all * (j.lines + 2), direct_round_piece, &j);
+        lk_parallel(j.groups, direct_piece_of_all, &j);
+    } else {
+        lk_parallel(j.panels, direct_pack_panel, &j);
+        lk_parallel(j.all * j.groups * j.phases, direct_piece, &j);
+    }
+    if (args->sums) direct_add_chunks(&j);
 }
 #endif

@@ -37,6 +37,14 @@ LK_INLINE lk_v16 lk_exp2_rough(lk_v16 x) {
     return (lk_v16)_mm512_scalef_ps((__m512)p, (__m512)(x - r));
 }
 
+/// Sixteen numbers from the at-th on, of floats or of bfloat16.
+LK_INLINE lk_v16 lk_get(const void *x, const lk_format format, size_t at) {
+    if (format == LK_F32) return lk_load((const float *)x + at);
+    lk_b16 numbers;
+    memcpy(&numbers, (const uint16_t *)x + at, sizeof numbers);
+    return (lk_v16)(__builtin_convertvector(numbers, lk_w16) << 16);
+}
+
 /// Rounds `count` numbers.
 static void lk_round_row(void *to, const float *from, size_t count) {
     uint16_t *y = to;

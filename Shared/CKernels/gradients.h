@@ -103,7 +103,7 @@ void LK(sum_rows)(float *y, const float *x, size_t outer, size_t inner, size_t d
 // group:  dx = r w dz - r S1 / m - r^2 (x - mean) S2 / m;  dw = sum_n B;  db = sum_n A.
 
 typedef struct {
-    group_norm forward;
+    channels_job forward;
     const float *dy;
     double *products;    // [N, chunks, 2, C]: sums of dz and dz x
     float *coefficients; // [N, 3, C]: dx = p dz + q x + s
@@ -116,7 +116,7 @@ LK_INLINE lk_v16 norm_slope(const group_norm_gradient *g, lk_v16 z, lk_v16 dy) {
 // Sums over a piece's pixels are kept in float, 16 channels at a time; pieces are added up in double.
 static void norm_products_piece(void *context, size_t piece) {
     const group_norm_gradient *g = context;
-    const group_norm *f = &g->forward;
+    const channels_job *f = &g->forward;
     size_t n = piece / f->chunks, first = piece % f->chunks * PIXELS, last = lk_min(first + PIXELS, f->pixels);
     const float *a = f->scale_shift + n * 2 * f->channels, *b = a + f->channels;
     double *sum = g->products + piece * 2 * f->channels, *product = sum + f->channels;
@@ -139,7 +139,7 @@ static void norm_products_piece(void *context, size_t piece) {
 
 static void norm_gradient_piece(void *context, size_t piece) {
     const group_norm_gradient *g = context;
-    const group_norm *f = &g->forward;
+    const channels_job *f = &g->forward;
     size_t n = piece / f->chunks, first = piece % f->chunks * PIXELS, last = lk_min(first + PIXELS, f->pixels);
     const float *a = f->scale_shift + n * 2 * f->channels, *b = a + f->channels;
     const float *k = g->coefficients + n * 3 * f->channels;
@@ -160,28 +160,25 @@ void LK(group_norm_backward)(float *dx, float *dw, float *db, const float *dy, c
                             const float *bias, size_t n, size_t pixels, size_t channels, size_t groups, float eps,
                             bool silu) {
     size_t chunks = lk_pieces(pixels, PIXELS), width = channels / groups;
-    group_norm_gradient g = {{dx, x, weight, bias, n, pixels, channels, groups, chunks, NULL, NULL, eps, silu},
-                             dy, NULL, NULL};
-    g.forward.sums = malloc(n * chunks * 2 * channels * sizeof(double));
-    g.forward.scale_shift = malloc(n * 2 * channels * sizeof(float));
+    double *sums = malloc(n * 2 * channels * sizeof(double));
+    float *scale_shift = malloc(n * 2 * channels * sizeof(float));
+    group_norm_gradient g = {{dx, x, scale_shift, n, pixels, channels, chunks, NULL, silu, LK_F32}, dy, NULL, NULL};
     g.products = malloc(n * chunks * 2 * channels * sizeof(double));
     g.coefficients = malloc(n * 3 * channels * sizeof(float));
     double *totals = calloc(2 * channels, sizeof(double)); // dw, db
-    if (!g.forward.sums || !g.forward.scale_shift || !g.products || !g.coefficients || !totals) abort();
-    lk_parallel(n * chunks, sum_piece, &g.forward);
-    finish_statistics(&g.forward);
+    if (!sums || !scale_shift || !g.products || !g.coefficients || !totals) abort();
+    LK(channel_sums)(sums, x, n, pixels, channels);
+    LK(group_scales)(scale_shift, sums, weight, bias, n, pixels, channels, groups, eps);
     lk_parallel(n * chunks, norm_products_piece, &g);
 
     double count = (double)width * (double)pixels;
     for (size_t i = 0; i < n; i++)
         for (size_t group = 0; group < groups; group++) {
             double sum = 0, square = 0, s1 = 0, s2 = 0;
-            for (size_t k = 0; k < chunks; k++)
-                for (size_t c = group * width; c < (group + 1) * width; c++) {
-                    const double *s = g.forward.sums + (i * chunks + k) * 2 * channels + c;
-                    sum += s[0];
-                    square += s[channels];
-                }
+            for (size_t c = group * width; c < (group + 1) * width; c++) {
+                sum += sums[i * 2 * channels + c];
+                square += sums[(i * 2 + 1) * channels + c];
+            }
             double mean = sum / count, variance = square / count - mean * mean;
             double r = 1 / sqrt((variance > 0 ? variance : 0) + eps);
             for (size_t c = group * width; c < (group + 1) * width; c++) {
@@ -209,8 +206,8 @@ void LK(group_norm_backward)(float *dx, float *dw, float *db, const float *dy, c
         if (dw) dw[c] = (float)totals[c];
         if (db) db[c] = (float)totals[channels + c];
     }
-    free(g.forward.sums);
-    free(g.forward.scale_shift);
+    free(sums);
+    free(scale_shift);
     free(g.products);
     free(g.coefficients);
     free(totals);

@@ -11,7 +11,9 @@
     X(add_rows, (float *y, const float *x, const float *z, size_t rows, size_t d, size_t period), (y, x, z, rows, d, period)) \
     X(half_to_float, (float *y, const uint16_t *x, size_t count), (y, x, count)) \
     X(bfloat_to_float, (float *y, const uint16_t *x, size_t count), (y, x, count)) \
-    X(group_norm, (void *y, lk_format format, const float *x, const float *weight, const float *bias, size_t n, size_t pixels, size_t channels, size_t groups, float eps, bool silu), (y, format, x, weight, bias, n, pixels, channels, groups, eps, silu)) \
+    X(channel_sums, (double *sums, const float *x, size_t n, size_t pixels, size_t channels), (sums, x, n, pixels, channels)) \
+    X(group_scales, (float *scale_shift, const double *sums, const float *weight, const float *bias, size_t n, size_t pixels, size_t channels, size_t groups, float eps), (scale_shift, sums, weight, bias, n, pixels, channels, groups, eps)) \
+    X(scale_channels, (void *y, lk_format format, const float *x, const float *scale_shift, size_t n, size_t pixels, size_t channels, bool silu), (y, format, x, scale_shift, n, pixels, channels, silu)) \
     X(layer_norm, (void *y, lk_format format, const float *x, const float *weight, const float *bias, size_t rows, size_t d, float eps), (y, format, x, weight, bias, rows, d, eps)) \
     X(softmax, (float *y, const float *x, size_t rows, size_t d), (y, x, rows, d)) \
     X(attention_scratch, (size_t *floats, const lk_attention_args *args), (floats, args)) \

@@ -1,7 +1,8 @@
 // GroupNorm (channels last, with SiLU), LayerNorm and softmax. Sums are kept in double.
 
 // GroupNorm: y = (x - mean_g) / sqrt(var_g + eps) * weight_c + bias_c, mean and variance over P pixels and C/G channels.
-// Pass 1 sums each channel over chunks of pixels; a short middle step makes it y = x * a_c + b_c; pass 2 applies that.
+// Pass 1 sums each channel over chunks of pixels, unless who made x has done so; a short middle step makes it
+// y = x * a_c + b_c; pass 2 applies that, unless who reads y does.
 enum { PIXELS = 128, RUN = 16 }; // of a piece; of those whose sums stay in registers
 
 typedef float lk_f8u __attribute__((vector_size(32), aligned(4)));
@@ -10,17 +11,15 @@ typedef double lk_d8u __attribute__((vector_size(64), aligned(8)));
 
 typedef struct {
     void *y;
-    const float *x, *weight, *bias;
-    size_t n, pixels, channels, groups, chunks;
-    double *sums;       // [N, chunks, 2, C]: sum and sum of squares
-    float *scale_shift; // [N, 2, C]
-    float eps;
+    const float *x, *scale_shift;
+    size_t n, pixels, channels, chunks;
+    double *sums; // [N, chunks, 2, C]
     bool silu;
     lk_format format; // of y
-} group_norm;
+} channels_job;
 
 static void sum_piece(void *context, size_t piece) {
-    const group_norm *g = context;
+    const channels_job *g = context;
     size_t n = piece / g->chunks, first = piece % g->chunks * PIXELS, last = lk_min(first + PIXELS, g->pixels);
     double *sum = g->sums + piece * 2 * g->channels, *square = sum + g->channels;
     memset(sum, 0, 2 * g->channels * sizeof(double));
@@ -46,31 +45,36 @@ static void sum_piece(void *context, size_t piece) {
     }
 }
 
-static void finish_statistics(const group_norm *g) {
-    size_t width = g->channels / g->groups;
-    double count = (double)width * (double)g->pixels;
-    for (size_t n = 0; n < g->n; n++)
-        for (size_t group = 0; group < g->groups; group++) {
-            double sum = 0, square = 0;
-            for (size_t k = 0; k < g->chunks; k++) {
-                const double *s = g->sums + (n * g->chunks + k) * 2 * g->channels + group * width;
-                for (size_t c = 0; c < width; c++) {
-                    sum += s[c];
-                    square += s[g->channels + c];
-                }
-            }
-            double mean = sum / count, variance = square / count - mean * mean;
-            double inverse = 1 / sqrt((variance > 0 ? variance : 0) + g->eps);
-            for (size_t c = group * width; c < (group + 1) * width; c++) {
-                float *scale = g->scale_shift + n * 2 * g->channels + c;
-                scale[0] = (float)(inverse * g->weight[c]);
-                scale[g->channels] = (float)(g->bias[c] - mean * inverse * g->weight[c]);
-            }
-        }
+void LK(channel_sums)(double *sums, const float *x, size_t n, size_t pixels, size_t channels) {
+    size_t chunks = lk_pieces(pixels, PIXELS), width = 2 * channels;
+    channels_job g = {.x = x, .n = n, .pixels = pixels, .channels = channels, .chunks = chunks};
+    g.sums = (double *)lk_scratch(n * chunks * width * 2);
+    lk_parallel(n * chunks, sum_piece, &g);
+    memset(sums, 0, n * width * sizeof(double));
+    for (size_t i = 0; i < n * chunks; i++)
+        for (size_t c = 0; c < width; c++) sums[i / chunks * width + c] += g.sums[i * width + c];
+    free(g.sums);
 }
 
-static void apply_piece(void *context, size_t piece) {
-    const group_norm *g = context;
+void LK(group_scales)(float *scale_shift, const double *sums, const float *weight, const float *bias, size_t n,
+                   size_t pixels, size_t channels, size_t groups, float eps) {
+    size_t width = channels / groups;
+    double count = (double)width * (double)pixels;
+    for (size_t group = 0; group < n * groups; group++) {
+        size_t first = group % groups * width, row = group / groups * 2 * channels;
+        double sum = 0, square = 0;
+        for (size_t c = first; c < first + width; c++) sum += sums[row + c], square += sums[row + channels + c];
+        double mean = sum / count, variance = square / count - mean * mean;
+        double inverse = 1 / sqrt((variance > 0 ? variance : 0) + eps);
+        for (size_t c = first; c < first + width; c++) {
+            scale_shift[row + c] = (float)(inverse * weight[c]);
+            scale_shift[row + channels + c] = (float)(bias[c] - mean * inverse * weight[c]);
+        }
+    }
+}
+
+static void scale_piece(void *context, size_t piece) {
+    const channels_job *g = context;
     piece = g->n * g->chunks - 1 - piece; // what was read last is read first: caches still hold it
     size_t n = piece / g->chunks, first = piece % g->chunks * PIXELS, last = lk_min(first + PIXELS, g->pixels);
     const float *a = g->scale_shift + n * 2 * g->channels, *b = a + g->channels;
@@ -86,18 +90,11 @@ static void apply_piece(void *context, size_t piece) {
     }
 }
 
-void LK(group_norm)(void *y, lk_format format, const float *x, const float *weight, const float *bias, size_t n,
-                   size_t pixels, size_t channels, size_t groups, float eps, bool silu) {
+void LK(scale_channels)(void *y, lk_format format, const float *x, const float *scale_shift, size_t n, size_t pixels,
+                   size_t channels, bool silu) {
     size_t chunks = lk_pieces(pixels, PIXELS);
-    group_norm g = {y, x, weight, bias, n, pixels, channels, groups, chunks, NULL, NULL, eps, silu, format};
-    g.sums = malloc(n * chunks * 2 * channels * sizeof(double));
-    g.scale_shift = malloc(n * 2 * channels * sizeof(float));
-    if (!g.sums || !g.scale_shift) abort(); // a few kilobytes: nothing sensible is left to do
-    lk_parallel(n * chunks, sum_piece, &g);
-    finish_statistics(&g);
-    lk_parallel(n * chunks, apply_piece, &g);
-    free(g.sums);
-    free(g.scale_shift);
+    channels_job g = {y, x, scale_shift, n, pixels, channels, chunks, NULL, silu, format};
+    lk_parallel(n * chunks, scale_piece, &g);
 }
 
 typedef struct {

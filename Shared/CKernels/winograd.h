@@ -209,7 +209,7 @@ LK_INLINE void winograd_output_tile(
         for (size_t k = 0; k < step && left + k < t->ow; k++, at += t->outputs) {
             lk_v16 y = out[k] + offset;
             if (t->residual) y += lk_load_few(t->residual + at, few);
-            lk_store_few(t->y + at, y, few);
+            lk_store_few((float *)t->y + at, y, few);
         }
     }
 }

@@ -130,7 +130,7 @@ struct VAEEncoder: Sendable {
         }
         x = midBlock(x)
         observe?("encoder.mid_block", x)
-        return convOut(convNormOut(x, silu: true))
+        return convOut(x, after: convNormOut)
     }
 }
 
@@ -166,7 +166,7 @@ struct VAEDecoder: Sendable {
             for resnet in block.resnets { x = resnet(x) }
             if let upsampler = block.upsampler { x = upsampler(x) }
         }
-        return convOut(convNormOut(x, silu: true))
+        return convOut(x, after: convNormOut)
     }
 }
 

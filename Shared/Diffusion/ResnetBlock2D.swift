@@ -30,9 +30,10 @@ struct ResnetBlock2D: Sendable {
     ///   latent and left out
     func callAsFunction(_ x: Tensor, time: Tensor? = nil) -> Tensor {
         let h = conv1(
-            norm1(x, silu: true, for: .convolution),
-            perPicture: time.flatMap { timeEmbProj?($0.shape[0] == x.shape[0] ? $0 : $0[0..<x.shape[0]]) })
-        return conv2(norm2(h, silu: true, for: .convolution), residual: convShortcut.map { $0(x) } ?? x)
+            x, after: norm1,
+            perPicture: time.flatMap { timeEmbProj?($0.shape[0] == x.shape[0] ? $0 : $0[0..<x.shape[0]]) },
+            for: .convolution)
+        return conv2(h, after: norm2, residual: convShortcut.map { $0(x) } ?? x)
     }
 }
 
@@ -60,7 +61,7 @@ struct Upsample2D: Sendable {
 
     /// - Parameter size: height and width of the result; twice x's if nil
     func callAsFunction(_ x: Tensor, to size: (Int, Int)? = nil) -> Tensor {
-        let (height, width) = size ?? (2 * x.shape[1], 2 * x.shape[2])
-        return conv(x.upsampledNearest(height: height, width: width))
+        guard let size, size != (2 * x.shape[1], 2 * x.shape[2]) else { return conv(x, upsampled: true) }
+        return conv(x.upsampledNearest(height: size.0, width: size.1))
     }
 }

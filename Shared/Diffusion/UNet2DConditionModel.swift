@@ -135,7 +135,7 @@ public struct UNet2DConditionModel: Sendable {
 
         // 6. post-process
         if let observe { observe("conv_norm_out", convNormOut(x)) }
-        return convOut(convNormOut(x, silu: true))
+        return convOut(x, after: convNormOut)
     }
 
     /// Sinusoids of the time step: [cos(t·f) | sin(t·f)], f_i = 10000^(−i / half) (diffusers `Timesteps` with

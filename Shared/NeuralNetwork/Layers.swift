@@ -42,9 +42,18 @@ public struct Conv2d: Sendable {
             bias: bias ? try w.tensor("bias", outputs) : nil, stride: stride, padding: padding)
     }
 
-    /// [N, H, W, in] → [N, H', W', out], plus `perPicture` [N, out] and `residual` [N, H', W', out].
-    public func callAsFunction(_ x: Tensor, perPicture: Tensor? = nil, residual: Tensor? = nil) -> Tensor {
-        x.convolved(filter, perPicture: perPicture, residual: residual)
+    /// [N, H, W, in] → [N, H', W', out], plus `perPicture` [N, out] and `residual` [N, H', W', out], for `reader`.
+    ///
+    /// - Parameters:
+    ///   - norm: comes first, with SiLU, as before the convolutions of every residual block
+    ///   - upsampled: whether nearest-neighbour upsampling to twice the size does
+    public func callAsFunction(
+        _ x: Tensor, after norm: GroupNorm? = nil, upsampled: Bool = false, perPicture: Tensor? = nil,
+        residual: Tensor? = nil, for reader: Reader = .any
+    ) -> Tensor {
+        x.convolved(
+            filter, after: norm?.normalization(silu: true), upsampled: upsampled, perPicture: perPicture,
+            residual: residual, for: reader)
     }
 }
 
@@ -65,9 +74,13 @@ public struct GroupNorm: Sendable {
         (self.groups, self.eps) = (groups, eps)
     }
 
+    func normalization(silu: Bool) -> GroupNormalization {
+        GroupNormalization(groups: groups, weight: weight, bias: bias, eps: eps, silu: silu)
+    }
+
     /// Normalises [N, ..., C] for `reader`; with `silu` the activation that follows it in every residual block.
     public func callAsFunction(_ x: Tensor, silu: Bool = false, for reader: Reader = .any) -> Tensor {
-        x.groupNormalized(groups: groups, weight: weight, bias: bias, eps: eps, silu: silu, for: reader)
+        x.groupNormalized(normalization(silu: silu), for: reader)
     }
 }
 

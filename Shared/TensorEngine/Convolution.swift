@@ -88,14 +88,21 @@ public final class ConvolutionFilter: Sendable {
 }
 
 extension Tensor {
-    /// Convolves [N, H, W, C] with `filter` → [N, H', W', out], and adds what follows a convolution in a residual block.
+    /// Convolves [N, H, W, C] with `filter` → [N, H', W', out], with what stands around a convolution in a residual block:
+    /// kernels that can do so do that as they read and write.
     ///
     /// - Parameters:
-    ///   - perPicture: [N, out], the same for every pixel
-    ///   - residual: [N, H', W', out]
-    public func convolved(_ filter: ConvolutionFilter, perPicture: Tensor? = nil, residual: Tensor? = nil) -> Tensor {
-        let (n, h, w, c) = (shape[0], shape[1], shape[2], shape[3])
-        let (out, kh, kw) = (filter.shape[0], filter.shape[2], filter.shape[3])
+    ///   - norm: is done first, before any padding
+    ///   - upsampled: whether pictures are upsampled to twice their size then, nearest-neighbour
+    ///   - perPicture: [N, out], added to every pixel
+    ///   - residual: [N, H', W', out], added
+    ///   - reader: what reads the result
+    public func convolved(
+        _ filter: ConvolutionFilter, after norm: GroupNormalization? = nil, upsampled: Bool = false,
+        perPicture: Tensor? = nil, residual: Tensor? = nil, for reader: Reader = .any
+    ) -> Tensor {
+        let (scale, out, kh, kw) = (upsampled ? 2 : 1, filter.shape[0], filter.shape[2], filter.shape[3])
+        let (n, h, w, c) = (shape[0], shape[1] * scale, shape[2] * scale, shape[3])
         precondition(filter.shape[1] == c, "a filter \(filter.shape) cannot read \(c) channels of \(shape)")
         let (p, s) = (filter.padding, filter.stride)
         let oh = (h + p.top + p.bottom - kh) / s + 1
@@ -106,31 +113,27 @@ extension Tensor {
         let plan = ConvolutionPlan(
             n: n, c: c, h: h, w: w, out: out, kh: kh, kw: kw, oh: oh, ow: ow, stride: s, padding: p,
             hasBias: filter.bias != nil)
+        let isRecording = Tensor.isRecording([self, filter.trained, filter.bias, norm?.weight, norm?.bias])
+        if plan.tilesApply(upsampled: upsampled), !isRecording, filter.trained == nil {
+            return convolvedByTiles(filter, plan, norm, upsampled, perPicture, residual, reader)
+        }
+        if let norm {
+            return groupNormalized(norm, for: upsampled ? .any : .convolution)
+                .convolved(filter, upsampled: upsampled, perPicture: perPicture, residual: residual)
+        }
+        if upsampled {
+            return upsampledNearest(height: h, width: w).convolved(filter, perPicture: perPicture, residual: residual)
+        }
         // oneDNN would want 16-bit weights packed in 32, for little time saved.
-        let ours = plan.winogradIsFaster || filter.isHalf || Precision.roundsProducts && lk_has_tiles()
-        guard filter.trained == nil, plan.kernelsApply, ours else {
+        guard filter.trained == nil, plan.winogradApplies, plan.winogradIsFaster || filter.isHalf else {
             var y = convolvedDirectly(filter, plan)
             if let perPicture { y = y.addingPerChannel(perPicture) }
             return residual.map { $0 + y } ?? y
         }
-        let weight = filter.weight(in: OneDNN.layout(filter.shape, dnnl_oihw))
-        let (stored, x) = (weight.weights, read(by: .convolution))
         return Tensor(shape: [n, oh, ow, out]) { result in
-            withExtendedLifetime((storage, weight.storage, filter, perPicture?.storage, residual?.storage)) {
-                var args = lk_convolution_args(
-                    y: result.baseAddress, x: x.pointer, weights: stored.pointer, x_format: x.format,
-                    format: stored.format, bias: filter.bias?.pointer, per_picture: perPicture?.pointer,
-                    residual: residual?.pointer, n: n, h: h, w: w,
-                    channels: c, oh: oh, ow: ow, outputs: out, pad_top: p.top, pad_left: p.left,
-                    bf16: Precision.roundsProducts, scratch: nil)
-                var floats = 0
-                lk_convolve_3x3_scratch(&floats, &args)
-                let scratch = Storage(count: floats)
-                args.scratch = scratch.base
-                Profile.measure(.convolution, flops: plan.flops) {
-                    withExtendedLifetime(scratch) { lk_convolve_3x3(&args) }
-                }
-            }
+            var args = plan.arguments(filter, perPicture, residual)
+            (args.y, args.x) = (UnsafeMutableRawPointer(result.baseAddress), UnsafeRawPointer(pointer))
+            withExtendedLifetime((storage, perPicture?.storage, residual?.storage)) { plan.run(&args, filter) }
         }
         .recorded(self, filter.bias, perPicture, residual) { [x = self] dy, sums in
             sums.add(plan.gradientByInput(dy, filter), to: x)
@@ -138,6 +141,29 @@ extension Tensor {
             sums.add(dy.reshaped([n, -1, out]).summedOverTokens(), to: perPicture)
             sums.add(dy, to: residual)
         }
+    }
+
+    /// By our kernels' tiles of bfloat16, which read the filter's numbers as they are stored.
+    private func convolvedByTiles(
+        _ filter: ConvolutionFilter, _ plan: ConvolutionPlan, _ norm: GroupNormalization?, _ upsampled: Bool,
+        _ perPicture: Tensor?, _ residual: Tensor?, _ reader: Reader
+    ) -> Tensor {
+        let scales = norm.map { norm in Profile.measure(.normalization) { norm.scales(of: self) } }
+        let x = read(by: .convolution)
+        let sums = ChannelSums(n: plan.n, channels: plan.out)
+        let y = Tensor(shape: [plan.n, plan.oh, plan.ow, plan.out], for: plan.isLarge ? reader : .any) { result, format in
+            var args = plan.arguments(filter, perPicture, residual)
+            (args.y, args.y_format, args.x, args.x_format) = (result, format, x.pointer, x.format)
+            (args.h, args.w) = (shape[1], shape[2])
+            (args.bf16, args.upscale) = (true, upsampled ? 2 : 1)
+            (args.scale_shift, args.silu) = (UnsafePointer(scales?.pointer), norm?.silu ?? false)
+            args.sums = sums.pointer
+            withExtendedLifetime((storage, scales?.storage, perPicture?.storage, residual?.storage)) {
+                plan.run(&args, filter)
+            }
+        }
+        y.storage.channelSums = sums
+        return y
     }
 
     /// By oneDNN, which takes any shape.

@@ -1,3 +1,4 @@
+internal import CKernels
 internal import COneDNN
 
 /// The oneDNN primitives of one convolution's shapes: forward, gradient by the input, gradient by the weights.
@@ -17,8 +18,42 @@ struct ConvolutionPlan: Sendable {
         return 4 * (tiles + 10) < oh * ow * 6 / 5
     }
 
-    /// Whether our kernels can do it without spending most of their time on padding.
-    var kernelsApply: Bool { kh == 3 && kw == 3 && stride == 1 && c >= 16 && out >= 16 }
+    /// Whether our Winograd kernel can do it without spending most of its time on padding.
+    var winogradApplies: Bool { kh == 3 && kw == 3 && stride == 1 && c >= 16 && out >= 16 }
+
+    /// Whether our kernels multiply rounded numbers in tiles, which nothing else comes near.
+    func tilesApply(upsampled: Bool) -> Bool {
+        let pads = padding.top <= 1 && padding.left <= 1
+        let upsamples = !upsampled || stride == 1 && padding == .init(1)
+        return Precision.roundsProducts && lk_has_tiles() && kh == 3 && kw == 3 && stride <= 2 && pads && upsamples
+            && c >= 16 && c % 2 == 0
+    }
+
+    /// Whether a picture's result is so large that caches do not keep it: writing half of it is worth rounding it.
+    var isLarge: Bool { oh * ow * out >= 8 << 20 }
+
+    /// What is the same for all of our kernels; x and y are still to be named.
+    func arguments(_ filter: ConvolutionFilter, _ perPicture: Tensor?, _ residual: Tensor?) -> lk_convolution_args {
+        lk_convolution_args(
+            y: nil, x: nil, weights: nil, y_format: LK_F32, x_format: LK_F32, format: LK_F32,
+            bias: filter.bias?.pointer, per_picture: perPicture?.pointer, residual: residual?.pointer, n: n, h: h, w: w,
+            channels: c, oh: oh, ow: ow, outputs: out, pad_top: padding.top, pad_left: padding.left,
+            bf16: Precision.roundsProducts, scratch: nil, stride: stride, upscale: 1, scale_shift: nil, silu: false,
+            sums: nil)
+    }
+
+    /// Runs our kernels, which read the filter as the checkpoint has it.
+    func run(_ args: inout lk_convolution_args, _ filter: ConvolutionFilter) {
+        let weight = filter.weight(in: OneDNN.layout(filter.shape, dnnl_oihw))
+        (args.weights, args.format) = weight.weights
+        var floats = 0
+        lk_convolve_3x3_scratch(&floats, &args)
+        let scratch = Storage(count: floats)
+        args.scratch = scratch.base
+        withExtendedLifetime((scratch, weight.storage, filter)) {
+            Profile.measure(.convolution, flops: flops) { lk_convolve_3x3(&args) }
+        }
+    }
 
     private var source: dnnl_memory_desc_t { OneDNN.layout([n, c, h, w], dnnl_nhwc) }
     private var destination: dnnl_memory_desc_t { OneDNN.layout([n, out, oh, ow], dnnl_nhwc) }

@@ -25,12 +25,15 @@ extension Tensor {
     public static func concatenated(_ x: Tensor, _ z: Tensor) -> Tensor {
         let (a, b) = (x.shape[x.shape.count - 1], z.shape[z.shape.count - 1])
         precondition(x.shape.dropLast() == z.shape.dropLast(), "\(x.shape) and \(z.shape) differ before the last axis")
-        return Tensor(shape: x.shape.dropLast() + [a + b]) { out in
+        let joined = Tensor(shape: x.shape.dropLast() + [a + b]) { out in
             withExtendedLifetime((x.storage, z.storage)) {
                 Profile.measure(.layout) { lk_concat(out.baseAddress, x.pointer, z.pointer, x.count / a, a, b) }
             }
         }
-        .recorded(x, z) { dy, sums in
+        if let left = x.channelSums, let right = z.channelSums {
+            joined.storage.channelSums = ChannelSums(left, right)
+        }
+        return joined.recorded(x, z) { dy, sums in
             let rows = dy.reshaped([-1, a + b])
             sums.add(rows.columns(0..<a), to: x)
             sums.add(rows.columns(a..<a + b), to: z)

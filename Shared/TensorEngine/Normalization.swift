@@ -1,27 +1,51 @@
 internal import CKernels
 
+/// What group normalisation does to [N, ..., C]: mean 0 and variance 1 over all but the first axis within each of `groups`
+/// groups of channels, then `weight` and `bias` [C] for each channel, then SiLU if asked.
+public struct GroupNormalization: Sendable {
+    let groups: Int
+    let weight, bias: Tensor
+    let eps: Float
+    let silu: Bool
+
+    /// `groups` must divide the number of channels.
+    public init(groups: Int, weight: Tensor, bias: Tensor, eps: Float, silu: Bool = false) {
+        precondition(weight.count % groups == 0 && weight.shape == bias.shape, "GroupNorm with weight \(weight.shape)")
+        (self.groups, self.weight, self.bias, self.eps, self.silu) = (groups, weight, bias, eps, silu)
+    }
+
+    /// What each channel of `x` is multiplied by and then raised by: [N, 2, C].
+    func scales(of x: Tensor) -> Tensor {
+        let (n, c) = (x.shape[0], x.shape[x.shape.count - 1])
+        precondition(weight.shape == [c], "GroupNorm of \(x.shape) with weight \(weight.shape)")
+        let sums = x.channelSums ?? ChannelSums(of: x)
+        return Tensor(shape: [n, 2, c]) { scales in
+            withExtendedLifetime((sums.memory, weight.storage, bias.storage)) {
+                lk_group_scales(
+                    scales.baseAddress, sums.pointer, weight.pointer, bias.pointer, n, x.count / n / c, c, groups, eps)
+            }
+        }
+    }
+}
+
 extension Tensor {
-    /// Group normalisation of [N, ..., C] over all but the first axis within each of `groups` groups of channels,
-    /// followed by SiLU if asked (one pass over memory less than two layers).
-    public func groupNormalized(
-        groups: Int, weight: Tensor, bias: Tensor, eps: Float, silu: Bool = false, for reader: Reader = .any
-    ) -> Tensor {
+    /// Group normalisation of [N, ..., C], for `reader`.
+    public func groupNormalized(_ norm: GroupNormalization, for reader: Reader = .any) -> Tensor {
         let (n, c) = (shape[0], shape[shape.count - 1])
-        precondition(c % groups == 0 && weight.shape == [c] && bias.shape == [c], "GroupNorm of \(shape)")
         return Tensor(shape: shape, for: reader) { out, format in
-            withExtendedLifetime((storage, weight.storage, bias.storage)) {
-                Profile.measure(.normalization) {
-                    lk_group_norm(
-                        out, format, pointer, weight.pointer, bias.pointer, n, count / n / c, c, groups, eps, silu)
+            Profile.measure(.normalization) {
+                let scales = norm.scales(of: self)
+                withExtendedLifetime((storage, scales.storage)) {
+                    lk_scale_channels(out, format, pointer, scales.pointer, n, count / n / c, c, norm.silu)
                 }
             }
         }
-        .recorded(self, weight, bias) { [x = self] dy, sums in
-            x.normalizationGradients(weight, bias, &sums) { dx, dw, db in
-                withExtendedLifetime((x.storage, dy.storage, weight.storage, bias.storage)) {
+        .recorded(self, norm.weight, norm.bias) { [x = self] dy, sums in
+            x.normalizationGradients(norm.weight, norm.bias, &sums) { dx, dw, db in
+                withExtendedLifetime((x.storage, dy.storage, norm.weight.storage, norm.bias.storage)) {
                     lk_group_norm_backward(
-                        dx, dw, db, dy.pointer, x.pointer, weight.pointer, bias.pointer, n, x.count / n / c, c, groups,
-                        eps, silu)
+                        dx, dw, db, dy.pointer, x.pointer, norm.weight.pointer, norm.bias.pointer, n, x.count / n / c,
+                        c, norm.groups, norm.eps, norm.silu)
                 }
             }
         }

@@ -39,7 +39,7 @@ public enum Reader: Sendable {
     case any
     /// Linear layers and attention, nothing else.
     case product
-    /// 3×3 convolutions of stride 1, nothing else.
+    /// 3×3 convolutions, perhaps after GroupNorm, nothing else.
     case convolution
 
     /// Whether it rounds numbers to bfloat16 first, and so takes them rounded. Winograd's convolutions round later.

@@ -16,6 +16,8 @@ final class Storage: @unchecked Sendable {
     private let floats: UnsafeMutablePointer<Float>?
     private let widened = Mutex<Storage?>(nil)
     private let owner: Owner
+    /// Set by the operation that writes the numbers, if it takes them.
+    var channelSums: ChannelSums?
 
     /// The numbers as floats.
     var base: UnsafeMutablePointer<Float> { floats ?? widenedCopy().base }

@@ -93,10 +93,10 @@ import Testing
 
     @Test(arguments: [true, false]) func groupNorm(silu: Bool) {
         check([[2, 5, 3, 24], [24], [24]]) {
-            $0[0].groupNormalized(groups: 4, weight: $0[1], bias: $0[2], eps: 1e-5, silu: silu)
+            $0[0].groupNormalized(.init(groups: 4, weight: $0[1], bias: $0[2], eps: 1e-5, silu: silu))
         }
         check([[1, 13, 11, 16], [16], [16]]) {
-            $0[0].groupNormalized(groups: 8, weight: $0[1], bias: $0[2], eps: 1e-5, silu: silu)
+            $0[0].groupNormalized(.init(groups: 8, weight: $0[1], bias: $0[2], eps: 1e-5, silu: silu))
         }
     }
 

@@ -252,7 +252,7 @@ import Testing
     func groupNorm(n: Int, pixels: Int, channels: Int, groups: Int) {
         let x = random([n, pixels, channels], 1).scaled(by: 3, plus: 5)
         let (w, b) = (random([channels], 2), random([channels], 3))
-        let y = x.groupNormalized(groups: groups, weight: w, bias: b, eps: 1e-5)
+        let y = x.groupNormalized(.init(groups: groups, weight: w, bias: b, eps: 1e-5))
         let (xs, ws, bs, width) = (x.scalars, w.scalars, b.scalars, channels / groups)
         var want = [Float](repeating: 0, count: x.count)
         for i in 0..<n {
@@ -268,7 +268,7 @@ import Testing
             }
         }
         expectClose(y.scalars, want, 2e-4)
-        let silu = x.groupNormalized(groups: groups, weight: w, bias: b, eps: 1e-5, silu: true)
+        let silu = x.groupNormalized(.init(groups: groups, weight: w, bias: b, eps: 1e-5, silu: true))
         expectClose(silu.scalars, want.map { $0 / (1 + exp(-$0)) }, 2e-4)
     }
 

@@ -16,7 +16,7 @@ import Testing
                 tokens.linear(random([96, 64], 4)).scalars,
                 random([1, 2100, 64], 8).gatedLinear(random([700, 64], 9)).scalars,
                 tokens.attention(keys: tokens, values: tokens, heads: 4).scalars,
-                x.groupNormalized(groups: 8, weight: random([32], 5), bias: random([32], 6), eps: 1e-5).scalars,
+                x.groupNormalized(.init(groups: 8, weight: random([32], 5), bias: random([32], 6), eps: 1e-5)).scalars,
                 x.activated(.gelu).scalars,
             ]
         }

@@ -65,9 +65,17 @@ void lk_bfloat_to_float(float *y, const uint16_t *x, size_t count);
 
 // ---- normalisation (normalization.h)
 
-/// GroupNorm over x [N, P, C] (channels last), optionally followed by SiLU. C % groups == 0. `format` is y's.
-void lk_group_norm(void *y, lk_format format, const float *x, const float *weight, const float *bias, size_t n,
-                   size_t pixels, size_t channels, size_t groups, float eps, bool silu);
+// GroupNorm over x [N, P, C] (channels last), in three steps; convolutions can do the first for what they write, the last
+// for what they read.
+
+/// sums [N, 2, C]: of each channel's numbers and of their squares.
+void lk_channel_sums(double *sums, const float *x, size_t n, size_t pixels, size_t channels);
+/// scale_shift [N, 2, C]: what each channel is multiplied by and then raised by. C % groups == 0.
+void lk_group_scales(float *scale_shift, const double *sums, const float *weight, const float *bias, size_t n,
+                     size_t pixels, size_t channels, size_t groups, float eps);
+/// y = x * scale + shift, optionally followed by SiLU. `format` is y's.
+void lk_scale_channels(void *y, lk_format format, const float *x, const float *scale_shift, size_t n, size_t pixels,
+                       size_t channels, bool silu);
 /// LayerNorm over the last axis of x [R, D]. `format` is y's.
 void lk_layer_norm(void *y, lk_format format, const float *x, const float *weight, const float *bias, size_t rows,
                    size_t d, float eps);
@@ -122,18 +130,25 @@ void lk_peak(double *flops, size_t rounds, bool bf16);
 
 // ---- convolution (winograd.h, direct.h)
 
-/// 3x3, stride 1: x [N, H, W, C] -> y [N, OH, OW, K], with pad_top rows and pad_left columns of zeros before the picture
-/// and as many after it as OH and OW need.
+/// 3x3: x [N, H, W, C] -> y [N, OH, OW, K], with pad_top rows and pad_left columns of zeros before the picture and as many
+/// after it as OH and OW need.
 /// weights: [K][C][3][3], the checkpoint's order, in `format`.
 /// y = convolution + bias[k] + per_picture[n, k] + residual[n, oy, ox, k]; these three may be NULL. y may be residual.
 typedef struct {
-    float *y;
+    void *y;
     const void *x, *weights;
-    lk_format x_format, format; // x's: LK_F32 unless bf16 and lk_has_tiles
+    lk_format y_format, x_format, format;
     const float *bias, *per_picture, *residual;
     size_t n, h, w, channels, oh, ow, outputs, pad_top, pad_left;
     bool bf16;      // as for linear layers; without AMX, of the pixels and filters as Winograd transforms them
     float *scratch; // as many floats as lk_convolve_3x3_scratch says
+
+    // Only where bf16, lk_has_tiles and C is even; elsewhere 1, 1, NULL, NULL, and the formats of x and y LK_F32.
+    size_t stride;            // 1, 2
+    size_t upscale;           // 2: x is first upsampled to twice its size, nearest; OH = 2H, OW = 2W, one pixel of padding
+    const float *scale_shift; // [N, 2, C]: what lk_scale_channels does, with `silu`, is done to x first
+    bool silu;
+    double *sums;             // where lk_channel_sums of y is to be written
 } lk_convolution_args;
 void lk_convolve_3x3_scratch(size_t *floats, const lk_convolution_args *args);
 void lk_convolve_3x3(const lk_convolution_args *args);
