@@ -25,7 +25,7 @@
 enum { DIRECT_WORDS = 32, DIRECT_PANELS = 8 };
 /// Floats of a block's pixels; rows of its sums; columns of one that had few lines otherwise; rows of all blocks, if a
 /// piece is to take them; pixels of a picture whose phases are worth their filters; bytes of y that are many.
-enum { DIRECT_FLOATS = 352 << 10, DIRECT_ROWS = 2112, DIRECT_COLUMNS = 64, DIRECT_ALL_ROWS = 1280 };
+enum { DIRECT_FLOATS = 352 << 10, DIRECT_ROWS = 1056, DIRECT_COLUMNS = 64, DIRECT_ALL_ROWS = 1280 };
 enum { DIRECT_PHASES = 1024, DIRECT_FAR = 48 << 20 };
 enum { DIRECT_AHEAD = 12 }; // pixels whose residual is asked for before it is added
 
@@ -40,7 +40,7 @@ typedef struct {
     size_t panels, groups;        // of 16 output channels; pieces of them, in each phase
     size_t plane, pixels, sums;   // floats of a plane's pixels, of a block's, of its sums
     bool few;                     // one piece takes all blocks
-    size_t call;                  // this one's number
+    _Atomic size_t next;          // piece that is not taken yet
     float *shared;                // the filters, packed; or the pixels of all blocks
     double *chunks;               // of each block and phase: sums and sums of squares [2][panels][16]
 } direct;
@@ -103,6 +103,7 @@ LK_INLINE direct_block direct_at(const direct *j, size_t number) {
     return (direct_block){n, top, left, lines, lk_min(j->columns, j->width - left)};
 }
 
+#include <stdatomic.h>
 #include "direct_filters.h"
 #include "direct_pixels.h"
 
@@ -203,7 +204,8 @@ LK_INLINE void direct_finish(
 
 /// The blocks `start` and on of a piece, its panels from `first` on. Pixels begin at `pixels`, `own` is for filters.
 static void direct_multiply_blocks(
-    const direct *j, size_t start, size_t blocks, size_t phase, size_t first, const float *pixels, float *c, float *own) {
+    const direct *j, size_t start, size_t blocks, size_t phase, size_t first, const float *pixels, float *c, float *own,
+    direct_rounding *rounding) {
     const size_t panels = lk_min(DIRECT_PANELS, j->panels - first), ldc = panels * 16;
     size_t jumps[9];
     direct_jumps(j, phase, jumps);
@@ -223,7 +225,7 @@ static void direct_multiply_blocks(
                 const float *x = pixels + i * j->pixels + from, *b = filters + panel * gap;
                 size_t rows = direct_at(j, start + i).lines * j->places, some = lk_min(2, panels - panel);
                 if (j->few) direct_multiply(to, ldc, x, j->row, b, gap, some, rows, depth, from > 0, direct_expect, &next);
-                else direct_multiply(to, ldc, x, j->row, b, gap, some, rows, depth, from > 0, NULL, NULL);
+                else direct_multiply(to, ldc, x, j->row, b, gap, some, rows, depth, from > 0, direct_round_some, rounding);
             }
     }
     bool whole = panels == DIRECT_PANELS && (first + panels) * 16 <= j->args->outputs;
@@ -238,25 +240,43 @@ static void direct_multiply_blocks(
 static void direct_piece_of_all(void *context, size_t piece) {
     const direct *j = context;
     float *c = lk_piece_scratch(j->all * j->sums + DIRECT_PANELS * 9 * DIRECT_WORDS * 16);
-    direct_multiply_blocks(j, 0, j->all, 0, piece * DIRECT_PANELS, j->shared, c, c + j->all * j->sums);
+    direct_multiply_blocks(j, 0, j->all, 0, piece * DIRECT_PANELS, j->shared, c, c + j->all * j->sums, NULL);
 }
 
-/// The call and block whose pixels the calling thread's scratch begins with.
-static _Thread_local size_t direct_call, direct_rounded;
+/// Some panels of a block.
+typedef struct {
+    size_t block, phase, first;
+} direct_task;
 
-/// Some panels of a block. Threads that take pieces by turns find one block each, again and again.
-static void direct_piece(void *context, size_t piece) {
-    const direct *j = context;
-    const size_t groups = j->groups * j->phases, turn = (size_t)lk_threads(), start = piece / (turn * groups) * turn;
-    const size_t blocks = lk_min(turn, j->all - start), i = piece - start * groups;
-    const size_t block = start + i % blocks, group = i / blocks;
-    float *pixels = lk_piece_scratch(j->pixels + j->sums);
-    if (direct_call != j->call || direct_rounded != block) {
-        for (size_t line = 0; line <= j->lines + 1; line++) direct_round_line(j, pixels, block, line);
-        direct_call = j->call, direct_rounded = block;
+/// The next piece. Threads that take them by turns find one block each, again and again.
+static bool direct_take(direct *j, direct_task *task) {
+    const size_t groups = j->groups * j->phases, turn = (size_t)lk_threads();
+    size_t piece = atomic_fetch_add(&j->next, 1), start = piece / (turn * groups) * turn;
+    if (piece >= j->all * groups) return false;
+    size_t blocks = lk_min(turn, j->all - start), i = piece - start * groups, group = i / blocks;
+    *task = (direct_task){start + i % blocks, group / j->groups, group % j->groups * DIRECT_PANELS};
+    return true;
+}
+
+/// Takes pieces until there are no more. While the tiles multiply one block's pixels, the next one's are rounded.
+static void direct_work(void *context, size_t number) {
+    (void)number;
+    direct *j = context;
+    direct_task task, next;
+    if (!direct_take(j, &task)) return;
+    float *c = lk_piece_scratch(j->sums + 2 * j->pixels), *pixels = c + j->sums, *others = pixels + j->pixels;
+    direct_rounding rounding = direct_begin(j, pixels, task.block);
+    direct_round(&rounding, SIZE_MAX);
+    for (bool more = true; more; task = next) {
+        more = direct_take(j, &next);
+        bool same = !more || next.block == task.block;
+        rounding = same ? (direct_rounding){0} : direct_begin(j, others, next.block);
+        direct_multiply_blocks(j, task.block, 1, task.phase, task.first, pixels, c, NULL, &rounding);
+        direct_round(&rounding, SIZE_MAX);
+        if (same) continue;
+        float *swap = pixels;
+        pixels = others, others = swap;
     }
-    const size_t phase = group / j->groups, first = group % j->groups * DIRECT_PANELS;
-    direct_multiply_blocks(j, block, 1, phase, first, pixels, pixels + j->pixels, NULL);
 }
 
 /// The sums of each picture's channels, from those of its blocks.
@@ -274,16 +294,14 @@ static void direct_add_chunks(const direct *j) {
 }
 
 static void direct_convolve(const lk_convolution_args *args) {
-    static _Atomic size_t calls = 0;
     direct j = direct_job(args);
-    j.call = ++calls;
     j.chunks = (double *)(j.shared + direct_shared(&j));
     if (j.few) {
-        lk_parallel(j.all * (j.lines + 2), direct_round_piece, &j);
+        lk_parallel(j.all, direct_round_piece, &j);
         lk_parallel(j.groups, direct_piece_of_all, &j);
     } else {
         lk_parallel(j.panels, direct_pack_panel, &j);
-        lk_parallel(j.all * j.groups * j.phases, direct_piece, &j);
+        lk_parallel((size_t)lk_threads(), direct_work, &j);
     }
     if (args->sums) direct_add_chunks(&j);
 }

@@ -25,50 +25,83 @@ LK_INLINE void direct_normalize(
     }
 }
 
-static void direct_round_pixel(const direct *j, void *to, const void *from, size_t n) {
+/// Part of a pixel: `channels` of them.
+LK_INLINE void direct_round_part(const direct *j, uint16_t *to, const void *x, size_t at, size_t n, size_t c, size_t channels) {
     const lk_convolution_args *t = j->args;
+    const void *from = lk_at(x, at + c, t->x_format);
     if (!t->scale_shift) {
-        if (t->x_format == LK_BF16) memcpy(to, from, j->words * sizeof(float));
-        else lk_round_row(to, from, t->channels);
+        if (t->x_format == LK_BF16) memcpy(to + c, from, channels * sizeof(uint16_t));
+        else lk_round_row(to + c, from, channels);
         return;
     }
-    const float *scale = t->scale_shift + n * 2 * t->channels, *shift = scale + t->channels;
+    const float *scale = t->scale_shift + n * 2 * t->channels + c, *shift = scale + t->channels;
     if (t->x_format == LK_BF16) {
-        if (t->silu) direct_normalize(to, from, scale, shift, t->channels, LK_BF16, true);
-        else direct_normalize(to, from, scale, shift, t->channels, LK_BF16, false);
+        if (t->silu) direct_normalize(to + c, from, scale, shift, channels, LK_BF16, true);
+        else direct_normalize(to + c, from, scale, shift, channels, LK_BF16, false);
     } else {
-        if (t->silu) direct_normalize(to, from, scale, shift, t->channels, LK_F32, true);
-        else direct_normalize(to, from, scale, shift, t->channels, LK_F32, false);
+        if (t->silu) direct_normalize(to + c, from, scale, shift, channels, LK_F32, true);
+        else direct_normalize(to + c, from, scale, shift, channels, LK_F32, false);
     }
 }
 
-/// The line-th line of each plane.
-static void direct_round_line(const direct *j, float *to, size_t number, size_t line) {
+/// A block's pixels, as far as they are rounded.
+typedef struct {
+    const direct *j;
+    float *to, *pixel;
+    direct_block block;
+    size_t halo, plane, line, place, c; // where it is
+    size_t from;                        // of x; SIZE_MAX outside the picture
+} direct_rounding;
+
+LK_INLINE void direct_find(direct_rounding *r) {
+    const direct *j = r->j;
     const lk_convolution_args *t = j->args;
-    const direct_block block = direct_at(j, number);
-    const size_t halo = t->stride == 1 ? 2 : 1, height = t->h * j->upscale, width = t->w * j->upscale;
-    if (line >= block.lines + halo) return;
-    for (size_t plane = 0; plane < t->stride * t->stride; plane++) {
-        size_t y = (block.top + line) * t->stride + plane / t->stride - t->pad_top; // wraps below 0
-        float *pixel = to + plane * j->plane + line * j->places * j->row;
-        for (size_t place = 0; place < j->places; place++, pixel += j->row) {
-            size_t x = (block.left + place) * t->stride + plane % t->stride - t->pad_left;
-            if (y < height && x < width) {
-                size_t at = ((block.n * t->h + y / j->upscale) * t->w + x / j->upscale) * t->channels;
-                direct_round_pixel(j, pixel, lk_at(t->x, at, t->x_format), block.n);
-            } else {
-                memset(pixel, 0, j->words * sizeof(float));
+    size_t y = (r->block.top + r->line) * t->stride + r->plane / t->stride - t->pad_top; // wraps below 0
+    size_t x = (r->block.left + r->place) * t->stride + r->plane % t->stride - t->pad_left;
+    bool inside = y < t->h * j->upscale && x < t->w * j->upscale;
+    r->from = inside ? ((r->block.n * t->h + y / j->upscale) * t->w + x / j->upscale) * t->channels : SIZE_MAX;
+}
+
+static direct_rounding direct_begin(const direct *j, float *to, size_t number) {
+    direct_rounding r = {.j = j, .to = to, .pixel = to, .block = direct_at(j, number), .halo = j->args->stride == 1 ? 2 : 1};
+    direct_find(&r);
+    return r;
+}
+
+/// Rounds some more, `steps` times 32 channels.
+LK_INLINE void direct_round(direct_rounding *r, size_t steps) {
+    const direct *j = r->j;
+    if (!j) return;
+    const size_t channels = j->args->channels;
+    for (; steps > 0; steps--) {
+        size_t some = lk_min(32, channels - r->c);
+        if (r->from != SIZE_MAX) direct_round_part(j, (uint16_t *)r->pixel, j->args->x, r->from, r->block.n, r->c, some);
+        else memset((uint16_t *)r->pixel + r->c, 0, some * sizeof(uint16_t));
+        r->c += some;
+        if (r->c < channels) continue;
+        r->c = 0, r->pixel += j->row;
+        if (++r->place == j->places) {
+            r->place = 0;
+            if (++r->line == r->block.lines + r->halo) {
+                memset(r->pixel, 0, j->words * sizeof(float)); // the zero after the last line, which no next line brings
+                r->line = 0, r->plane++;
+                r->pixel = r->to + r->plane * j->plane;
+                if (r->plane == j->args->stride * j->args->stride) {
+                    r->j = NULL;
+                    return;
+                }
             }
         }
-        // The zero after the last line, which no next line brings.
-        if (line + 1 == block.lines + halo) memset(pixel, 0, j->words * sizeof(float));
+        direct_find(r);
     }
 }
 
-static void direct_round_piece(void *context, size_t piece) {
+LK_INLINE void direct_round_some(void *rounding) { direct_round(rounding, 1); }
+
+static void direct_round_piece(void *context, size_t number) {
     const direct *j = context;
-    size_t number = piece / (j->lines + 2), line = piece % (j->lines + 2);
-    direct_round_line(j, j->shared + number * j->pixels, number, line);
+    direct_rounding rounding = direct_begin(j, j->shared + number * j->pixels, number);
+    direct_round(&rounding, SIZE_MAX);
 }
 
 /// Where the pixels of each place of a filter begin, in floats from those of the first.
