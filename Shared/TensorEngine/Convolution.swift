@@ -151,7 +151,8 @@ extension Tensor {
         let scales = norm.map { norm in Profile.measure(.normalization) { norm.scales(of: self) } }
         let x = read(by: .convolution)
         let sums = ChannelSums(n: plan.n, channels: plan.out)
-        let y = Tensor(shape: [plan.n, plan.oh, plan.ow, plan.out], for: plan.isLarge ? reader : .any) { result, format in
+        let shortened = plan.isLarge ? reader : .any
+        let y = Tensor(shape: [plan.n, plan.oh, plan.ow, plan.out], for: shortened) { result, format in
             var args = plan.arguments(filter, perPicture, residual)
             (args.y, args.y_format, args.x, args.x_format) = (result, format, x.pointer, x.format)
             (args.h, args.w) = (shape[1], shape[2])

@@ -91,7 +91,8 @@ import Testing
         let (x, filter) = (random([n, h, w, cin], 1), random([cout, cin, 3, 3], 2).scaled(by: 0.05))
         let convolution = ConvolutionFilter(weight: filter, bias: random([cout], 3), padding: .init(1))
         func normal(for reader: Reader) -> Tensor {
-            x.groupNormalized(.init(groups: 8, weight: random([cin], 4), bias: random([cin], 5), eps: 1e-5), for: reader)
+            x.groupNormalized(
+                .init(groups: 8, weight: random([cin], 4), bias: random([cin], 5), eps: 1e-5), for: reader)
         }
         Precision.with(.bf16) {
             let want = normal(for: .any).convolved(convolution)
@@ -117,7 +118,8 @@ import Testing
         func normal(for reader: Reader) -> [Float] {
             let ones = Tensor(repeating: 40, shape: [16])
             return Precision.with(.bf16) {
-                wide.groupNormalized(.init(groups: 4, weight: ones, bias: ones, eps: 1e-5, silu: true), for: reader).scalars
+                wide.groupNormalized(.init(groups: 4, weight: ones, bias: ones, eps: 1e-5, silu: true), for: reader)
+                    .scalars
             }
         }
         for (got, exact) in zip(normal(for: .product), normal(for: .any)) {
