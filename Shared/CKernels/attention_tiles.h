@@ -186,7 +186,7 @@ static void attention_tiles_piece(void *context, size_t piece) {
             weights.each = STRIP_QUERIES; // the last ones
             attention_weigh(&weights);
             const float *values = v + group * 8;
-            lk_tile_depth depth = {jumps, steps, 1, 16};
+            lk_tile_depth depth = {jumps, steps, 1, 16, NULL};
             for (size_t c = 0; c < padded; c += 32, values += 32 * job->keys / 2) {
                 if (c + 16 < padded)
                     lk_tile_product(o + c, padded, p, 16, values, job->keys * 8, depth, group > 0, 2, 2, NULL, NULL);

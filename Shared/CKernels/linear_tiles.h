@@ -126,6 +126,8 @@ KIND(gated, LK_GATED, false)
 KIND(gated_rough, LK_GATED, true)
 #undef KIND
 
+#include "linear_parts.h"
+
 static void linear_by_tiles(const lk_linear_args *args) {
     size_t depth = lk_pieces(args->inputs / 2, 16) * 16;
     bool whole = depth <= LINEAR_WHOLE_DEPTH;

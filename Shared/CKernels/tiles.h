@@ -23,16 +23,17 @@ LK_INLINE void lk_shape_tiles(size_t upper, size_t lower, size_t words) {
 }
 
 /// Depth: for each of `segments`, `chunks` times what the tiles are shaped for. Rows of a segment begin `jumps` floats
-/// further; b goes on where it was.
+/// further, its columns `columns`; if that is NULL, b goes on where it was.
 typedef struct {
     const size_t *jumps;
     size_t segments, chunks, words;
+    const size_t *columns;
 } lk_tile_depth;
 
 /// Depth without jumps.
 LK_INLINE lk_tile_depth lk_depth(size_t words) {
     static const size_t none = 0;
-    return (lk_tile_depth){&none, 1, words / 16, 16};
+    return (lk_tile_depth){&none, 1, words / 16, 16, NULL};
 }
 
 /// What the vectors do while tiles multiply: called once for each step of the depth.
@@ -43,6 +44,7 @@ LK_INLINE void lk_tile_product(
     float *c, size_t ldc, const float *a, size_t lda, const float *b, size_t gap, lk_tile_depth depth, bool add,
     const int rows, const int columns, lk_meanwhile *const meanwhile, void *context) {
     float *lower = c + 16 * ldc;
+    const float *start = b;
     size_t c_step = ldc * sizeof(float), a_step = lda * sizeof(float);
     if (add) {
         _tile_loadd(0, c, c_step);
@@ -57,6 +59,7 @@ LK_INLINE void lk_tile_product(
     }
     for (size_t segment = 0; segment < depth.segments; segment++) {
         const float *from = a + depth.jumps[segment];
+        if (depth.columns) b = start + depth.columns[segment];
         for (size_t chunk = 0; chunk < depth.chunks; chunk++, from += depth.words, b += depth.words * 16) {
             _tile_loadd(4, from, a_step);
             _tile_loadd(6, b, 64);

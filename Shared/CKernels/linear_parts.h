@@ -1,0 +1,123 @@
+// Linear layers of 32-bit numbers by tiles of bfloat16, whose rate is so high that six products of rounded numbers take less
+// time than one of floats (Henry, Tang and Heinecke 2019, arXiv 1904.06376).
+//
+// A float is the sum of three parts of 8 bits: x = x0 + x1 + x2, each the rest's nearest bfloat16. Of the products of parts
+// all are added that a float's sum would show, the least first: x2 w0, x0 w2, x1 w1, x1 w0, x0 w1, x0 w0; so most of the sum
+// is rounded as often as one of floats is. A weight of 16 bits has fewer parts: of half precision two, of bfloat16 one.
+//
+//     pack the piece's panels                                     [panels][parts][words][16]
+//     for each 192 rows of x
+//         for each step of the depth
+//             for each 32 rows: x's parts in L1                   [32][3][step]
+//                 for each two panels: c (+)= x0 panel0 + ...;  in the last step, meanwhile, y = finish(the c before)
+
+enum { LINEAR_PARTS = 3, LINEAR_PARTS_STEP = 96, LINEAR_PARTS_PANELS = 20 };
+
+LK_INLINE size_t linear_parts(lk_format format) { return format == LK_F32 ? 3 : format == LK_F16 ? 2 : 1; }
+
+/// 16 outputs' weights as words of each part, `depth` words apart.
+static void linear_pack_parts(float *to, const lk_linear_args *t, size_t output, size_t few, size_t depth) {
+    enum { SOME = 64 }; // whose numbers stay in L1
+    float numbers[SOME * 16];
+    const size_t parts = linear_parts(t->format);
+    for (size_t k = 0; k < 2 * depth; k += SOME) {
+        size_t end = lk_min(2 * depth, k + SOME), there = k < t->inputs ? lk_min(t->inputs, end) - k : 0;
+        lk_pack_panel(numbers, lk_at(t->weights, output * t->inputs + k, t->format), t->format, t->inputs, few, there);
+        memset(numbers + there * 16, 0, (end - k - there) * 16 * sizeof(float));
+        for (size_t i = 0; i < end - k; i += 2) {
+            lk_v16 x = lk_load(numbers + i * 16), next = lk_load(numbers + (i + 1) * 16);
+            for (size_t part = 0; part < parts; part++) {
+                lk_w16 word = (lk_w16)lk_paired(x, next);
+                lk_store(to + (part * depth + (k + i) / 2) * 16, (lk_v16)word);
+                x -= (lk_v16)(word << 16), next -= (lk_v16)(word & 0xffff0000);
+            }
+        }
+    }
+}
+
+/// `step` words of a row of x from the from-th on, as words of each part.
+LK_INLINE void linear_split_row(float *to, const float *x, size_t count, size_t step) {
+    for (size_t i = 0; i < 2 * step; i += 32) {
+        size_t few = i < count ? lk_min(16, count - i) : 0, more = i + 16 < count ? lk_min(16, count - i - 16) : 0;
+        lk_v16 now = lk_load_few(x + i, few), next = lk_load_few(x + i + 16, more);
+        for (size_t part = 0; part < LINEAR_PARTS; part++) {
+            lk_v16 both = lk_round_two(now, next);
+            lk_store(to + part * step + i / 2, both);
+            now -= lk_get(&both, LK_BF16, 0), next -= lk_get(&both, LK_BF16, 16);
+        }
+    }
+}
+
+LK_INLINE void linear_parts_piece_of(const linear *j, size_t piece, const lk_finish finish, lk_meanwhile *const finish_some) {
+    const lk_linear_args *t = j->args;
+    const bool gated = finish == LK_GATED;
+    const size_t depth = lk_pieces(t->inputs, 32) * 16, parts = linear_parts(t->format), panel = parts * depth * 16;
+    const size_t first = piece % j->blocks * j->each, panels = lk_min(j->each, j->panels - first);
+    const size_t start = piece / j->blocks * j->band, end = lk_min(start + j->band, t->rows);
+    const size_t pairs = gated ? panels : lk_pieces(panels, 2), lda = LINEAR_PARTS * j->depth + 16;
+    float *c = lk_piece_scratch(pairs * LINEAR_GROUP / LINEAR_STRIP * LINEAR_SUMS + LINEAR_STRIP * lda + pairs * 2 * panel);
+    float *copy = c + pairs * LINEAR_GROUP / LINEAR_STRIP * LINEAR_SUMS, *b = copy + LINEAR_STRIP * lda;
+    for (size_t i = 0; i < panels; i++) {
+        size_t output = (first + i) * 16, few = lk_min(16, j->width - output);
+        linear_pack_parts(b + (gated ? 2 * i : i) * panel, t, output, few, depth);
+        if (gated) linear_pack_parts(b + (2 * i + 1) * panel, t, j->width + output, few, depth);
+    }
+
+    // Parts of x and of weights, the least product first.
+    static const struct {
+        uint8_t x, weights;
+    } products[] = {{2, 0}, {0, 2}, {1, 1}, {1, 0}, {0, 1}, {0, 0}};
+    size_t rows[6], columns[6], count = 0, shaped = 0;
+    lk_tile_depth all = {rows, 0, 0, 16, columns};
+    linear_sums before = {.j = j};
+    for (size_t row = start; row < end; row += LINEAR_GROUP) {
+        size_t group = lk_min(LINEAR_GROUP, end - row);
+        for (size_t k = 0, step; k < depth; k += step) {
+            step = lk_min(j->depth, depth - k), count = 0;
+            for (size_t i = 0; i < 6; i++)
+                if (products[i].weights < parts)
+                    rows[count] = products[i].x * step, columns[count++] = (products[i].weights * depth + k) * 16;
+            all.segments = count, all.chunks = step / 16;
+            for (size_t strip = 0; strip < group; strip += LINEAR_STRIP) {
+                size_t some = lk_min(LINEAR_STRIP, group - strip), there = lk_min(2 * step, t->inputs - 2 * k);
+                for (size_t r = 0; r < some; r++)
+                    linear_split_row(copy + r * lda, (const float *)t->x + (row + strip + r) * t->inputs + 2 * k, there, step);
+                if (shaped != some) lk_shape_tiles(lk_min(16, some), some > 16 ? some - 16 : 0, 16);
+                shaped = some;
+                for (size_t pair = 0; pair < pairs; pair++) {
+                    float *to = c + (strip / LINEAR_STRIP * pairs + pair) * LINEAR_SUMS;
+                    const float *from = b + pair * 2 * panel;
+                    size_t there = gated ? 1 : lk_min(2, panels - 2 * pair), gap = gated || there == 2 ? panel : 0;
+                    before.each = lk_pieces(before.rows, count * all.chunks);
+                    if (some > 16) lk_tile_product(to, 32, copy, lda, from, gap, all, k > 0, 2, 2, finish_some, &before);
+                    else lk_tile_product(to, 32, copy, lda, from, gap, all, k > 0, 1, 2, finish_some, &before);
+                    if (k + step == depth)
+                        before = (linear_sums){
+                            .j = j, .c = to, .row = row + strip, .panel = first + (gated ? pair : 2 * pair),
+                            .panels = there, .rows = some};
+                }
+            }
+        }
+        before.each = before.rows;
+        finish_some(&before); // its place is wanted
+    }
+    _tile_release();
+}
+
+#define KIND(name, finish)                                                                                             \
+    static void linear_parts_##name(void *context, size_t piece) {                                                     \
+        linear_parts_piece_of(context, piece, finish, linear_finish_##name);                                           \
+    }
+KIND(plain, LK_PLAIN)
+KIND(activated, LK_ACTIVATED)
+KIND(gated, LK_GATED)
+#undef KIND
+
+static void linear_by_parts(const lk_linear_args *args) {
+    const size_t depth = lk_pieces(args->inputs, 32) * 16;
+    linear j = linear_job(args, LINEAR_PARTS_PANELS);
+    j.depth = lk_pieces(depth / 16, lk_pieces(depth, LINEAR_PARTS_STEP)) * 16;
+    static void (*const kinds[])(void *, size_t) = {
+        [LK_PLAIN] = linear_parts_plain, [LK_ACTIVATED] = linear_parts_activated, [LK_GATED] = linear_parts_gated};
+    lk_parallel(j.blocks * j.bands, kinds[args->finish], &j);
+}
