@@ -23,18 +23,21 @@ typedef struct {
     size_t unit;   // numbers in a float's place: 2 of words, along d in q and kt, along the keys in p and v
 } attention;
 
-/// 2^x for x <= 9, to about 2 units in the last place; below -126 the answer is that of -126.
-/// The polynomial has the least largest relative error, 9e-8, on -1/2 ... 1/2.
-LK_INLINE lk_v16 exp2_small(lk_v16 x) {
-    x = lk_vmax(x, lk_splat(-126.0f));
-    lk_v16 shifted = x + 12582912.0f, r = x - (shifted - 12582912.0f); // 1.5 * 2^23 rounds to the nearest integer
+/// 2^r on -1/2 ... 1/2: the polynomial of its degree with the least largest relative error, 9e-8.
+LK_INLINE lk_v16 exp2_polynomial(lk_v16 r) {
     lk_v16 p = lk_splat(1.32647273e-3f);
     p = p * r + 9.67151299e-3f;
     p = p * r + 5.55073358e-2f;
     p = p * r + 0.240222424f;
     p = p * r + 0.693147004f;
-    p = p * r + 1.0f;
-    return (lk_v16)((lk_i16)p + ((lk_i16)shifted << 23)); // the integer is in the last bits of `shifted`
+    return p * r + 1.0f;
+}
+
+/// 2^x for x <= 9, to about 2 units in the last place; below -126 the answer is that of -126.
+LK_INLINE lk_v16 exp2_small(lk_v16 x) {
+    x = lk_vmax(x, lk_splat(-126.0f));
+    lk_v16 shifted = x + 12582912.0f, r = x - (shifted - 12582912.0f); // 1.5 * 2^23 rounds to the nearest integer
+    return (lk_v16)((lk_i16)exp2_polynomial(r) + ((lk_i16)shifted << 23)); // it is in the last bits of `shifted`
 }
 
 /// Whether one of the numbers is greater.

@@ -127,10 +127,10 @@ LK_INLINE float attention_load_queries(const tile_attention *job, float *to, siz
     return longest;
 }
 
-/// What is added to the scores of each query times `factor`, so that its greatest one has the weight 1.
+/// What is added to the scores of each query times `factor`, so that its greatest one becomes `most`.
 static void attention_find_greatest(
     const tile_attention *job, float *offsets, float *s, const float *q, size_t lda, const float *kt, size_t first,
-    size_t end, float factor) {
+    size_t end, float factor, float most) {
     lk_v16 greatest[STRIP_QUERIES];
     for (size_t i = 0; i < STRIP_QUERIES; i++) greatest[i] = lk_splat(-INFINITY);
     for (size_t start = 0; start < end; start += STEP_KEYS) {
@@ -142,7 +142,7 @@ static void attention_find_greatest(
             greatest[i] = lk_vmax(greatest[i], lk_vmax(lk_load(row) * factor, lk_load(row + 16) * factor));
         }
     }
-    for (size_t i = 0; i < STRIP_QUERIES; i++) offsets[i] = 127 * 128 - lk_hmax(greatest[i]);
+    for (size_t i = 0; i < STRIP_QUERIES; i++) offsets[i] = most - lk_hmax(greatest[i]);
 }
 
 static void attention_tiles_piece(void *context, size_t piece) {
@@ -169,7 +169,7 @@ static void attention_tiles_piece(void *context, size_t piece) {
         float longest = attention_load_queries(job, q, lda, from * t->q_stride + head * d, rows);
         for (size_t i = 0; i < STRIP_QUERIES; i++) offsets[i] = 127 * 128;
         if (!(sqrtf(longest * job->longest[number]) * fabsf(scale) <= SMALL_SCORES))
-            attention_find_greatest(job, offsets, scores, q, lda, kt, first, end, scale * 128);
+            attention_find_greatest(job, offsets, scores, q, lda, kt, first, end, scale * 128, 127 * 128);
         attention_weights weights = {.offsets = offsets, .factor = scale * 128, .next = STRIP_QUERIES};
         for (size_t group = 0; group < end; group += GROUP_KEYS) {
             size_t steps = lk_pieces(lk_min(GROUP_KEYS, end - group), STEP_KEYS);
@@ -200,27 +200,34 @@ static void attention_tiles_piece(void *context, size_t piece) {
     _tile_release();
 }
 
-static bool attention_has_tiles(const lk_attention_args *args) { return args->bf16 && args->head_dim % 2 == 0; }
+/// Most numbers of a head whose parts attention_parts.h has room for.
+enum { PARTS_DEPTH = 512 };
+#include "attention_parts.h"
+
+static bool attention_has_tiles(const lk_attention_args *args) {
+    return args->head_dim % 2 == 0 && (args->bf16 || args->head_dim <= PARTS_DEPTH);
+}
 
 static tile_attention tile_attention_job(const lk_attention_args *args) {
+    const size_t heads = args->batch * args->heads, products = args->bf16 ? 1 : PRODUCTS, parts = args->bf16 ? 1 : PARTS;
     tile_attention job = {
         .args = args, .blocks = lk_pieces(args->queries, PIECE_QUERIES), .keys = lk_pieces(args->keys, 32) * 32,
-        .words = lk_pieces(args->head_dim / 2, 16) * 16, .padded = lk_pieces(args->head_dim + 1, 16) * 16};
+        .words = lk_pieces(products * args->head_dim / 2, 16) * 16, .padded = lk_pieces(args->head_dim + 1, 16) * 16};
     job.kt = args->scratch;
-    job.v = job.kt + args->batch * args->heads * job.keys * job.words;
-    job.longest = job.v + args->batch * args->heads * job.keys / 2 * job.padded;
+    job.v = job.kt + heads * job.keys * job.words;
+    job.longest = job.v + heads * parts * job.keys / 2 * job.padded;
     return job;
 }
 
 static size_t tile_attention_scratch(const lk_attention_args *args) {
     tile_attention job = tile_attention_job(args);
-    return args->batch * args->heads * (job.keys * (job.words + job.padded / 2) + 1);
+    return (size_t)(job.longest - job.kt) + args->batch * args->heads;
 }
 
 static void attention_by_tiles(const lk_attention_args *args) {
     tile_attention job = tile_attention_job(args);
     size_t heads = args->batch * args->heads;
-    lk_parallel(heads, attention_tiles_pack, &job);
-    lk_parallel(heads * job.blocks, attention_tiles_piece, &job);
+    lk_parallel(heads, args->bf16 ? attention_tiles_pack : attention_parts_pack, &job);
+    lk_parallel(heads * job.blocks, args->bf16 ? attention_tiles_piece : attention_parts_piece, &job);
 }
 #endif

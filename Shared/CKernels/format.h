@@ -45,6 +45,17 @@ LK_INLINE lk_v16 lk_get(const void *x, const lk_format format, size_t at) {
     return (lk_v16)(__builtin_convertvector(numbers, lk_w16) << 16);
 }
 
+/// Words of three parts, `stride` floats apart, whose sum the numbers are: each is what the first 8 bits of the rest say.
+/// The word i is of numbers[i] and of next[i].
+LK_INLINE void lk_cut_parts(float *to, size_t stride, lk_v16 numbers, lk_v16 next) {
+    const uint32_t first = 0xffff0000;
+    for (int part = 0; part < 3; part++, to += stride) {
+        lk_w16 low = (lk_w16)numbers & first, high = (lk_w16)next & first;
+        lk_store(to, (lk_v16)(low >> 16 | high));
+        numbers -= (lk_v16)low, next -= (lk_v16)high;
+    }
+}
+
 /// Rounds `count` numbers.
 static void lk_round_row(void *to, const float *from, size_t count) {
     uint16_t *y = to;

@@ -24,11 +24,11 @@ static void linear_pack_parts(float *to, const lk_linear_args *t, size_t output,
         size_t end = lk_min(2 * depth, k + SOME), there = k < t->inputs ? lk_min(t->inputs, end) - k : 0;
         lk_pack_panel(numbers, lk_at(t->weights, output * t->inputs + k, t->format), t->format, t->inputs, few, there);
         memset(numbers + there * 16, 0, (end - k - there) * 16 * sizeof(float));
-        for (size_t i = 0; i < end - k; i += 2) {
-            lk_v16 x = lk_load(numbers + i * 16), next = lk_load(numbers + (i + 1) * 16);
+        for (size_t i = 0; i < end - k; i += i % 32 == 15 ? 17 : 1) { // words as lk_cut_parts has them
+            lk_v16 x = lk_load(numbers + i * 16), next = lk_load(numbers + (i + 16) * 16);
             for (size_t part = 0; part < parts; part++) {
                 lk_w16 word = (lk_w16)lk_paired(x, next);
-                lk_store(to + (part * depth + (k + i) / 2) * 16, (lk_v16)word);
+                lk_store(to + (part * depth + k / 2 + i / 32 * 16 + i % 16) * 16, (lk_v16)word);
                 x -= (lk_v16)(word << 16), next -= (lk_v16)(word & 0xffff0000);
             }
         }
@@ -39,12 +39,7 @@ static void linear_pack_parts(float *to, const lk_linear_args *t, size_t output,
 LK_INLINE void linear_split_row(float *to, const float *x, size_t count, size_t step) {
     for (size_t i = 0; i < 2 * step; i += 32) {
         size_t few = i < count ? lk_min(16, count - i) : 0, more = i + 16 < count ? lk_min(16, count - i - 16) : 0;
-        lk_v16 now = lk_load_few(x + i, few), next = lk_load_few(x + i + 16, more);
-        for (size_t part = 0; part < LINEAR_PARTS; part++) {
-            lk_v16 both = lk_round_two(now, next);
-            lk_store(to + part * step + i / 2, both);
-            now -= lk_get(&both, LK_BF16, 0), next -= lk_get(&both, LK_BF16, 16);
-        }
+        lk_cut_parts(to + i / 2, step, lk_load_few(x + i, few), lk_load_few(x + i + 16, more));
     }
 }
 
