@@ -21,7 +21,23 @@ typedef struct {
     size_t panels, blocks;     // of 16 outputs in all; pieces side by side
     size_t each, bands, band;  // panels of a piece; pieces one below the other, and rows of each
     size_t depth;              // of a step
+    size_t call;               // this one's number
 } linear;
+
+/// Where a piece is. Threads that take pieces by turns find one block of panels each, and stay with it for all bands.
+LK_INLINE void linear_place(const linear *j, size_t piece, size_t *block, size_t *band) {
+    const size_t turn = (size_t)lk_threads(), start = piece / (turn * j->bands) * turn;
+    const size_t blocks = lk_min(turn, j->blocks - start), i = piece - start * j->bands;
+    *block = start + i % blocks, *band = i / blocks;
+}
+
+/// Whether the calling thread's scratch still holds the block's panels; from now on it does.
+static bool linear_holds(const linear *j, size_t block) {
+    static _Thread_local size_t call, held;
+    bool holds = call == j->call && held == block;
+    call = j->call, held = block;
+    return holds;
+}
 
 /// What follows sums and their biases.
 LK_INLINE lk_v16 linear_finish(
@@ -83,14 +99,17 @@ LK_INLINE void linear_piece_of(const linear *j, size_t piece, const bool words) 
     const lk_linear_args *t = j->args;
     bool gated = t->finish == LK_GATED;
     size_t depth = words ? t->inputs / 2 : t->inputs, stride = j->depth + 16;
-    size_t first = piece % j->blocks * j->each, panels = lk_min(j->each, j->panels - first);
-    size_t row = piece / j->blocks * j->band, end = lk_min(row + j->band, t->rows);
+    size_t block, band;
+    linear_place(j, piece, &block, &band);
+    size_t first = block * j->each, panels = lk_min(j->each, j->panels - first);
+    size_t row = band * j->band, end = lk_min(row + j->band, t->rows);
     size_t columns = panels * (gated ? 2 : 1), ldc = columns * 16;
     float *b = lk_piece_scratch(columns * 16 * depth + LINEAR_ROWS * (stride + ldc));
     float *copy = b + columns * 16 * depth, *c = copy + LINEAR_ROWS * stride;
     const size_t unit = words ? 2 : 1;
     bool rough = t->y_format == LK_BF16;
-    for (size_t i = 0; i < panels; i++) linear_pack_outputs(j, b, i, first + i, depth, words);
+    const size_t missing = linear_holds(j, block) ? 0 : panels;
+    for (size_t i = 0; i < missing; i++) linear_pack_outputs(j, b, i, first + i, depth, words);
     size_t groups = lk_pieces(end - row, LINEAR_ROWS);
     for (size_t group = 0; group < groups; group++) {
         size_t rows = (end - row + groups - group - 1) / (groups - group);
@@ -134,8 +153,9 @@ static void linear_piece_of_words(void *context, size_t piece) { linear_piece_of
 
 /// Cuts the work into pieces of at most `panels` panels.
 static linear linear_job(const lk_linear_args *args, size_t panels) {
+    static _Atomic size_t calls = 0;
     bool gated = args->finish == LK_GATED;
-    linear j = {.args = args, .width = gated ? args->outputs / 2 : args->outputs};
+    linear j = {.args = args, .width = gated ? args->outputs / 2 : args->outputs, .call = ++calls};
     j.panels = lk_pieces(j.width, 16);
     j.bands = lk_pieces(args->rows, LINEAR_MOST_ROWS);
     j.band = lk_pieces(args->rows, j.bands);

@@ -47,12 +47,15 @@ LK_INLINE void linear_parts_piece_of(const linear *j, size_t piece, const lk_fin
     const lk_linear_args *t = j->args;
     const bool gated = finish == LK_GATED;
     const size_t depth = lk_pieces(t->inputs, 32) * 16, parts = linear_parts(t->format), panel = parts * depth * 16;
-    const size_t first = piece % j->blocks * j->each, panels = lk_min(j->each, j->panels - first);
-    const size_t start = piece / j->blocks * j->band, end = lk_min(start + j->band, t->rows);
+    size_t block, band;
+    linear_place(j, piece, &block, &band);
+    const size_t first = block * j->each, panels = lk_min(j->each, j->panels - first);
+    const size_t start = band * j->band, end = lk_min(start + j->band, t->rows);
     const size_t pairs = gated ? panels : lk_pieces(panels, 2), lda = LINEAR_PARTS * j->depth + 16;
     float *c = lk_piece_scratch(pairs * LINEAR_GROUP / LINEAR_STRIP * LINEAR_SUMS + LINEAR_STRIP * lda + pairs * 2 * panel);
     float *copy = c + pairs * LINEAR_GROUP / LINEAR_STRIP * LINEAR_SUMS, *b = copy + LINEAR_STRIP * lda;
-    for (size_t i = 0; i < panels; i++) {
+    const size_t missing = linear_holds(j, block) ? 0 : panels;
+    for (size_t i = 0; i < missing; i++) {
         size_t output = (first + i) * 16, few = lk_min(16, j->width - output);
         linear_pack_parts(b + (gated ? 2 * i : i) * panel, t, output, few, depth);
         if (gated) linear_pack_parts(b + (2 * i + 1) * panel, t, j->width + output, few, depth);

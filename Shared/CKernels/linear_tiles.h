@@ -62,15 +62,18 @@ LK_INLINE void linear_tiles_piece_of(
     const lk_linear_args *t = j->args;
     const bool gated = finish == LK_GATED;
     const size_t words = t->inputs / 2, depth = lk_pieces(words, 16) * 16;
-    size_t first = piece % j->blocks * j->each, panels = lk_min(j->each, j->panels - first);
-    size_t start = piece / j->blocks * j->band, end = lk_min(start + j->band, t->rows);
+    size_t block, band;
+    linear_place(j, piece, &block, &band);
+    size_t first = block * j->each, panels = lk_min(j->each, j->panels - first);
+    size_t start = band * j->band, end = lk_min(start + j->band, t->rows);
     size_t pairs = gated ? panels : lk_pieces(panels, 2);
     bool whole = j->depth >= depth; // then only the sums that are made and those that are finished are kept
     bool in_place = t->x_format == LK_BF16 && words == depth;
     size_t lda = in_place ? words : depth + 16, sums = whole ? 2 : pairs * LINEAR_GROUP / LINEAR_STRIP;
     float *c = lk_piece_scratch(sums * LINEAR_SUMS + pairs * 32 * depth + (in_place ? 0 : LINEAR_GROUP * lda));
     float *b = c + sums * LINEAR_SUMS, *copy = b + pairs * 32 * depth;
-    for (size_t i = 0; i < panels; i++) linear_pack_outputs(j, b, i, first + i, depth, true);
+    const size_t missing = linear_holds(j, block) ? 0 : panels;
+    for (size_t i = 0; i < missing; i++) linear_pack_outputs(j, b, i, first + i, depth, true);
 
     linear_sums before = {.j = j};
     size_t shaped = 0, number = 0;
