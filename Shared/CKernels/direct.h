@@ -103,7 +103,6 @@ LK_INLINE direct_block direct_at(const direct *j, size_t number) {
     return (direct_block){n, top, left, lines, lk_min(j->columns, j->width - left)};
 }
 
-#include <stdatomic.h>
 #include "direct_filters.h"
 #include "direct_pixels.h"
 

@@ -173,7 +173,7 @@ void LK(linear)(const lk_linear_args *args) {
     size_t depth = args->inputs;
 #ifdef LK_TILES
     if (args->bf16 && depth % 2 == 0) return linear_by_tiles(args);
-    if (!args->bf16) return linear_by_parts(args);
+    return linear_by_parts(args);
 #endif
     linear j = linear_job(args, LINEAR_PANELS);
 #ifdef LK_VECTORS_OF_WORDS

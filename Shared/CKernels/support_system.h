@@ -2,6 +2,7 @@
 #pragma once
 #include "kernels.h"
 #include <math.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 

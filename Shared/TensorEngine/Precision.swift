@@ -43,7 +43,7 @@ public enum Reader: Sendable {
     case convolution
 
     /// Whether it rounds numbers to bfloat16 first, and so takes them rounded. Winograd's convolutions round later.
-    var takesRounded: Bool {
+    package var takesRounded: Bool {
         switch self {
         case .any: false
         case .product: Precision.roundsProducts

@@ -86,17 +86,81 @@ import Testing
         }
     }
 
-    @Test(arguments: [(1, 9, 7, 16, 24), (2, 16, 16, 48, 40), (1, 70, 70, 32, 16)])
-    func convolutionsReadNumbersThatWereRoundedForThem(n: Int, h: Int, w: Int, cin: Int, cout: Int) {
-        let (x, filter) = (random([n, h, w, cin], 1), random([cout, cin, 3, 3], 2).scaled(by: 0.05))
-        let convolution = ConvolutionFilter(weight: filter, bias: random([cout], 3), padding: .init(1))
-        func normal(for reader: Reader) -> Tensor {
-            x.groupNormalized(
-                .init(groups: 8, weight: random([cin], 4), bias: random([cin], 5), eps: 1e-5), for: reader)
-        }
+    /// What stands around a convolution, done as it reads and writes, against the same one after the other without rounding:
+    /// pictures of one piece and of many blocks, wide ones, channels that fill no vector, both strides.
+    @Test(arguments: [
+        (2, 9, 7, 16, 24, 1), (2, 16, 16, 48, 40, 1), (1, 70, 70, 32, 16, 1), (1, 20, 150, 512, 16, 1),
+        (2, 9, 12, 34, 20, 2), (1, 66, 70, 48, 136, 2), (1, 12, 12, 24, 3, 1), (3, 40, 40, 72, 18, 1),
+    ])
+    func convolutionsNormaliseBeforeAndTakeSumsAfter(n: Int, h: Int, w: Int, cin: Int, cout: Int, stride: Int) {
+        let weight = random([cout, cin, 3, 3], 2).scaled(by: 1 / Float(9 * cin).squareRoot())
+        let filter = ConvolutionFilter(weight: weight, bias: random([cout], 3), stride: stride, padding: .init(1))
+        let before = GroupNormalization(
+            groups: 2, weight: random([cin], 4), bias: random([cin], 5), eps: 1e-5, silu: cin % 3 == 0)
+        let after = GroupNormalization(
+            groups: 1, weight: random([cout], 6), bias: random([cout], 7), eps: 1e-5, silu: false)
+        let x = random([n, h, w, cin], 1).scaled(by: 2, plus: 1)
+        let (oh, ow) = ((h - 1) / stride + 1, (w - 1) / stride + 1)
+        let (perPicture, residual) = (random([n, cout], 8), random([n, oh, ow, cout], 9))
+        let exact = x.groupNormalized(before).convolved(filter, perPicture: perPicture, residual: residual)
         Precision.with(.bf16) {
-            let want = normal(for: .any).convolved(convolution)
-            #expect(normal(for: .convolution).convolved(convolution).scalars == want.scalars)
+            let y = x.convolved(filter, after: before, perPicture: perPicture, residual: residual)
+            #expect(error(y, exact) < 0.005)
+            if Reader.convolution.takesRounded { #expect(error(y, exact) > 1e-4) }
+            // The same numbers without the sums that came with them.
+            let plain = Tensor(y.scalars, shape: y.shape)
+            #expect(error(y.groupNormalized(after), plain.groupNormalized(after)) < 1e-6)
+            let joined = Tensor.concatenated(y, y), wide = Tensor.concatenated(plain, plain)
+            let both = GroupNormalization(
+                groups: 2, weight: random([2 * cout], 6), bias: random([2 * cout], 7), eps: 1e-5)
+            #expect(error(joined.groupNormalized(both), wide.groupNormalized(both)) < 1e-6)
+            // A picture's bits do not depend on the batch it is in.
+            let first = x[0..<1].convolved(
+                filter, after: before, perPicture: perPicture[0..<1], residual: residual[0..<1])
+            #expect(first.scalars == y[0..<1].scalars)
+            #expect(first.groupNormalized(after).scalars == y.groupNormalized(after)[0..<1].scalars)
+        }
+    }
+
+    /// Few pixels, and so many that the filters of the four phases are made.
+    @Test(arguments: [
+        (2, 3, 4, 16, 24), (2, 15, 17, 40, 18), (1, 16, 16, 34, 150), (3, 21, 37, 64, 32), (1, 40, 90, 160, 16),
+    ])
+    func convolutionsUpsampleAsTheyRead(n: Int, h: Int, w: Int, cin: Int, cout: Int) {
+        let weight = random([cout, cin, 3, 3], 2).scaled(by: 1 / Float(9 * cin).squareRoot())
+        let filter = ConvolutionFilter(weight: weight, bias: random([cout], 3), padding: .init(1))
+        let (x, perPicture) = (random([n, h, w, cin], 1), random([n, cout], 4))
+        let residual = random([n, 2 * h, 2 * w, cout], 5)
+        let exact = x.upsampledNearest(height: 2 * h, width: 2 * w)
+            .convolved(filter, perPicture: perPicture, residual: residual)
+        Precision.with(.bf16) {
+            let y = x.convolved(filter, upsampled: true, perPicture: perPicture, residual: residual)
+            expectRounded(y, exact, 0.005)
+            let norm = GroupNormalization(groups: 2, weight: random([cout], 6), bias: random([cout], 7), eps: 1e-5)
+            let plain = Tensor(y.scalars, shape: y.shape)
+            #expect(error(y.groupNormalized(norm), plain.groupNormalized(norm)) < 1e-6)
+            let last = x[n - 1..<n].convolved(
+                filter, upsampled: true, perPicture: perPicture[n - 1..<n], residual: residual[n - 1..<n])
+            #expect(last.scalars == y[n - 1..<n].scalars)
+        }
+        #expect(
+            x.convolved(filter, upsampled: true, perPicture: perPicture, residual: residual).scalars == exact.scalars)
+    }
+
+    /// A result that caches do not keep is rounded for the convolution that reads it.
+    @Test func largeResultsAreRoundedForConvolutions() {
+        let x = random([1, 256, 258, 16], 1)
+        func filter(_ cin: Int, _ cout: Int) -> ConvolutionFilter {
+            let weight = random([cout, cin, 3, 3], 2).scaled(by: 1 / Float(9 * cin).squareRoot())
+            return ConvolutionFilter(weight: weight, bias: random([cout], 3), padding: .init(1))
+        }
+        let norm = GroupNormalization(
+            groups: 4, weight: random([128], 4), bias: random([128], 5), eps: 1e-5, silu: true)
+        Precision.with(.bf16) {
+            let plain = x.convolved(filter(16, 128)), short = x.convolved(filter(16, 128), for: .convolution)
+            #expect(short.scalars == (Reader.convolution.takesRounded ? rounded(plain) : plain).scalars)
+            let wanted = plain.convolved(filter(128, 16), after: norm)
+            #expect(error(short.convolved(filter(128, 16), after: norm), wanted) < 0.003)
         }
     }
 
