@@ -8,12 +8,13 @@
 //         y = c + bias + ...
 //
 // What stands before a convolution is done to the pixels as a block reads them: GroupNorm with SiLU, whose result never
-// lies in memory (direct_pixels.h). The next GroupNorm's sums are taken of y as it is written.
+// lies in memory (direct_pixels.h). The next GroupNorm's sums are taken of y as it is written (direct_results.h).
 //
-// A thread that takes several pieces of one block rounds its pixels once. Filters are packed before, all of them, to
-// [phases][panels][steps][places][words][16]; but if the pictures are so small that one piece can take all blocks of all
-// of them, it packs its filters step by step, and they never leave the cache: deep layers, whose filters are most of a
-// UNet. Then the pixels are what is shared.
+// A thread rounds the pixels of its next block while it multiplies those of one, so that vectors and memory work beside the
+// tiles; several pieces of one block in a row use them as they are. Filters are packed before, all of them, to
+// [phases][panels][steps][places][words][16]. But if the pictures are so small that one piece can take all blocks of all of
+// them, it packs its filters step by step, and they never leave the cache: deep layers, whose filters are most of a UNet.
+// Then the pixels are rounded before, and shared.
 //
 // A line has L = width + 1 places: the zero after it is also the one before the next. So all pixels of a block are rows
 // of one matrix, one stride apart; the sums at the zeros' places are thrown away.
@@ -24,10 +25,9 @@
 
 enum { DIRECT_WORDS = 32, DIRECT_PANELS = 8 };
 /// Floats of a block's pixels; rows of its sums; columns of one that had few lines otherwise; rows of all blocks, if a
-/// piece is to take them; pixels of a picture whose phases are worth their filters; bytes of y that are many.
+/// piece is to take them; pixels of a picture whose phases are worth their filters.
 enum { DIRECT_FLOATS = 352 << 10, DIRECT_ROWS = 1056, DIRECT_COLUMNS = 64, DIRECT_ALL_ROWS = 1280 };
-enum { DIRECT_PHASES = 1024, DIRECT_FAR = 48 << 20 };
-enum { DIRECT_AHEAD = 12 }; // pixels whose residual is asked for before it is added
+enum { DIRECT_PHASES = 1024 };
 
 typedef struct {
     const lk_convolution_args *args;
@@ -105,6 +105,7 @@ LK_INLINE direct_block direct_at(const direct *j, size_t number) {
 
 #include "direct_filters.h"
 #include "direct_pixels.h"
+#include "direct_results.h"
 
 /// Filters that the next step packs; while tiles multiply they come nearer, `each` lines at once.
 typedef struct {
@@ -145,62 +146,6 @@ LK_INLINE void direct_multiply(
     _tile_release();
 }
 
-/// y of a block, `panels` of it from the first on, from the sums. `whole`: there are DIRECT_PANELS of them, of 16 channels.
-LK_INLINE void direct_finish(
-    const direct *j, const float *c, size_t number, size_t phase, size_t first, size_t panels, const bool whole) {
-    const lk_convolution_args *t = j->args;
-    const direct_block block = direct_at(j, number);
-    const size_t scale = j->phases > 1 ? 2 : 1, ldc = panels * 16, count = whole ? DIRECT_PANELS : panels;
-    const size_t all = t->n * t->oh * t->ow * t->outputs * lk_bytes(t->y_format);
-    // Results that caches cannot keep until they are read go past them, which saves reading their lines to write them.
-    const bool far = whole && all >= DIRECT_FAR && (uintptr_t)t->y % 64 == 0 && t->outputs % 32 == 0;
-    float added[DIRECT_PANELS * 16] = {0};
-    for (size_t k = 0; k < lk_min(count * 16, t->outputs - first * 16); k++) {
-        if (t->bias) added[k] += t->bias[first * 16 + k];
-        if (t->per_picture) added[k] += t->per_picture[block.n * t->outputs + first * 16 + k];
-    }
-    double sums[2][DIRECT_PANELS * 16] = {0};
-    for (size_t line = 0; line < block.lines; line++) {
-        lk_v16 sum[DIRECT_PANELS] = {0}, square[DIRECT_PANELS] = {0}, y[DIRECT_PANELS];
-        size_t oy = (block.top + line) * scale + phase / 2, ox = block.left * scale + phase % 2;
-        size_t at = ((block.n * t->oh + oy) * t->ow + ox) * t->outputs + first * 16;
-        const float *from = c + line * j->places * ldc;
-        for (size_t x = 0; x < block.columns; x++, from += ldc, at += scale * t->outputs) {
-            for (size_t p = 0; p < count; p++) {
-                size_t few = whole ? 16 : lk_min(16, t->outputs - (first + p) * 16);
-                y[p] = lk_load(from + p * 16) + lk_load(added + p * 16);
-                if (t->residual) {
-                    __builtin_prefetch(t->residual + at + DIRECT_AHEAD * t->outputs + p * 16, 0, 3);
-                    y[p] += lk_load_few(t->residual + at + p * 16, few);
-                }
-                sum[p] += y[p], square[p] += y[p] * y[p];
-                if (!whole) lk_put_few(t->y, t->y_format, at + p * 16, y[p], few);
-            }
-            for (size_t p = 0; p < count && whole; p += 2) {
-                if (t->y_format == LK_BF16) {
-                    __m512 two = (__m512)lk_round_two(y[p], y[p + 1]);
-                    float *to = (float *)((uint16_t *)t->y + at + p * 16);
-                    if (far) _mm512_stream_ps(to, two);
-                    else lk_store(to, (lk_v16)two);
-                } else {
-                    float *to = (float *)t->y + at + p * 16;
-                    if (far) _mm512_stream_ps(to, (__m512)y[p]), _mm512_stream_ps(to + 16, (__m512)y[p + 1]);
-                    else lk_store(to, y[p]), lk_store(to + 16, y[p + 1]);
-                }
-            }
-        }
-        for (size_t p = 0; p < count && t->sums; p++)
-            for (size_t k = 0; k < 16; k++) {
-                sums[0][p * 16 + k] += sum[p][k];
-                sums[1][p * 16 + k] += square[p][k];
-            }
-    }
-    if (!t->sums) return;
-    double *chunk = j->chunks + ((number * j->phases + phase) * 2 * j->panels + first) * 16;
-    memcpy(chunk, sums[0], count * 16 * sizeof(double));
-    memcpy(chunk + j->panels * 16, sums[1], count * 16 * sizeof(double));
-}
-
 /// The blocks `start` and on of a piece, its panels from `first` on. Pixels begin at `pixels`, `own` is for filters.
 static void direct_multiply_blocks(
     const direct *j, size_t start, size_t blocks, size_t phase, size_t first, const float *pixels, float *c, float *own,
@@ -216,7 +161,7 @@ static void direct_multiply_blocks(
         for (size_t panel = 0; j->few && panel < panels; panel++)
             direct_pack(j, own + panel * gap, first + panel, from, words);
         lk_tile_depth depth = {jumps, j->taps, lk_pieces(words, 16), lk_min(words, 16), NULL};
-        size_t products = lk_pieces(panels, 2) * blocks * lk_pieces(j->lines * j->places, 32) * 9 * depth.chunks;
+        size_t products = lk_pieces(panels, 2) * blocks * lk_pieces(j->lines * j->places, 32) * j->taps * depth.chunks;
         direct_next next = direct_after(j, first, panels, from + words, products);
         for (size_t panel = 0; panel < panels; panel += 2)
             for (size_t i = 0; i < blocks; i++) {
@@ -275,20 +220,6 @@ static void direct_work(void *context, size_t number) {
         if (same) continue;
         float *swap = pixels;
         pixels = others, others = swap;
-    }
-}
-
-/// The sums of each picture's channels, from those of its blocks.
-static void direct_add_chunks(const direct *j) {
-    const lk_convolution_args *t = j->args;
-    const size_t width = j->panels * 16, chunks = j->down * j->across * j->phases;
-    for (size_t n = 0; n < t->n; n++) {
-        double *sums = t->sums + n * 2 * t->outputs;
-        memset(sums, 0, 2 * t->outputs * sizeof(double));
-        for (size_t i = 0; i < chunks; i++) {
-            const double *chunk = j->chunks + (n * chunks + i) * 2 * width;
-            for (size_t k = 0; k < t->outputs; k++) sums[k] += chunk[k], sums[t->outputs + k] += chunk[width + k];
-        }
     }
 }
 

@@ -1,4 +1,11 @@
-// The rate that nothing exceeds: products in registers alone, on all threads.
+// The rate that nothing exceeds: products in registers alone, on all threads. Where there are tiles, products of floats are
+// six of theirs (linear_parts.h).
+
+#ifdef LK_TILES
+enum { LK_TILED = true };
+#else
+enum { LK_TILED = false };
+#endif
 
 typedef struct {
     size_t rounds;
@@ -54,12 +61,10 @@ void LK(peak)(double *flops, size_t rounds, bool bf16) {
     void (*piece)(void *, size_t) = peak_piece;
     size_t each = 2 * 16 * LK_ROWS;
 #ifdef LK_BFLOAT
-    if (bf16) piece = peak_piece_of_words, each *= 2;
-#ifdef LK_TILES
-    if (bf16) each = 2 * 4 * 16 * 16 * 32;
-#endif
+    if (bf16 || LK_TILED) piece = peak_piece_of_words, each *= 2;
+    if (LK_TILED) each = 2 * 4 * 16 * 16 * 32;
 #endif
     lk_parallel(threads, piece, &j);
-    *flops = results[0] >= 0 ? (double)(each * rounds * threads) : 0;
+    *flops = results[0] >= 0 ? (double)(each * rounds * threads) / (LK_TILED && !bf16 ? 6 : 1) : 0;
     free(results);
 }

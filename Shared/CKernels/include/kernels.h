@@ -120,12 +120,14 @@ typedef struct {
     size_t rows, inputs, outputs;
     bool bf16; // numbers may be rounded to bfloat16 before they are multiplied; ignored where that is not faster
 } lk_linear_args;
+// Where lk_has_tiles, 32-bit numbers are multiplied as the sum of three of bfloat16 each (linear_parts.h), as exactly; those
+// below the least normal number, 1.2e-38, then count as 0. Attention does the same.
 void lk_linear(const lk_linear_args *args);
 
 // ---- the machine's peak (peak.h)
 
 /// Multiplies and adds in registers on all threads, which nothing can do faster; says how many operations that were.
-/// bf16: products of bfloat16, where there are any.
+/// bf16: products of bfloat16, where there are any; otherwise of 32-bit numbers.
 void lk_peak(double *flops, size_t rounds, bool bf16);
 
 // ---- convolution (winograd.h, direct.h)
