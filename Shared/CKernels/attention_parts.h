@@ -1,21 +1,17 @@
-// Attention of 32-bit numbers by tiles of bfloat16, as linear layers do it (linear_parts.h): each float is the sum of three
-// parts, and of their products six are added, the least first. A piece of work is one head and 256 queries:
+// Attention of floats by tiles, as sums of products of their parts (tiles.h). A piece of work is one head and 256 queries:
 //
 //     for each group of 128 keys, for each 32 queries
 //         for each 32 keys:  s = q k^T, [32, 32], while p = 2^(scores before - m), as parts
-//         o (+)= p0 v0;  rest (+)= the lesser products of p and v
-//     o = (o + rest) / sum of weights
+//         o (+)= p v
+//     o /= sum of weights
 //
-// with an m as for words (attention_tiles.h). The depth of q k^T is all six products one after the other.
+// with an m as for words (attention_tiles.h). The depth of q k^T is all products of parts, one after the other.
 
-enum { PARTS = 3, PRODUCTS = 6, PARTS_KEYS = 128 };
-
-/// Parts of queries or weights, and of keys or values.
-static const uint8_t attention_products[PRODUCTS][2] = {{2, 0}, {0, 2}, {1, 1}, {1, 0}, {0, 1}, {0, 0}};
+enum { PARTS_KEYS = 128 };
 
 /// Two numbers of each lane become words of three parts.
-LK_INLINE void attention_split(lk_v16 words[PARTS], lk_v16 x, lk_v16 next) {
-    for (int part = 0; part < PARTS; part++) {
+LK_INLINE void attention_split(lk_v16 words[LK_PARTS], lk_v16 x, lk_v16 next) {
+    for (int part = 0; part < LK_PARTS; part++) {
         words[part] = lk_paired(x, next);
         x -= (lk_v16)((lk_w16)words[part] << 16), next -= (lk_v16)((lk_w16)words[part] & 0xffff0000);
     }
@@ -26,8 +22,8 @@ static void attention_parts_pack(void *context, size_t piece) {
     const lk_attention_args *t = job->args;
     const size_t d = t->head_dim, half = d / 2, head = piece % t->heads, batch = piece / t->heads;
     size_t k = batch * t->keys * t->k_stride + head * d, v = batch * t->keys * t->v_stride + head * d;
-    float *kt = job->kt + piece * job->keys * job->words, *vs = job->v + piece * PARTS * job->keys / 2 * job->padded;
-    lk_v16 longest = lk_splat(0), words[PARTS];
+    float *kt = job->kt + piece * job->keys * job->words, *vs = job->v + piece * LK_PARTS * job->keys / 2 * job->padded;
+    lk_v16 longest = lk_splat(0), words[LK_PARTS];
     float numbers[PARTS_DEPTH * 16];
     for (size_t j = 0; j < job->keys; j += 16, kt += job->words * 16) {
         size_t few = j < t->keys ? lk_min(16, t->keys - j) : 0;
@@ -37,9 +33,9 @@ static void attention_parts_pack(void *context, size_t piece) {
             lk_v16 x = lk_load(numbers + 2 * i * 16), next = lk_load(numbers + (2 * i + 1) * 16);
             squares += x * x + next * next;
             attention_split(words, x, next);
-            for (size_t r = 0; r < PRODUCTS; r++) lk_store(kt + (r * half + i) * 16, words[attention_products[r][1]]);
+            for (size_t r = 0; r < LK_PART_PRODUCTS; r++) lk_store(kt + (r * half + i) * 16, words[lk_part_products[r][1]]);
         }
-        memset(kt + PRODUCTS * half * 16, 0, (job->words - PRODUCTS * half) * 16 * sizeof(float));
+        memset(kt + LK_PART_PRODUCTS * half * 16, 0, (job->words - LK_PART_PRODUCTS * half) * 16 * sizeof(float));
         longest = lk_vmax(longest, squares);
     }
     job->longest[piece] = lk_hmax(longest);
@@ -51,8 +47,8 @@ static void attention_parts_pack(void *context, size_t piece) {
             if (j + 16 < t->keys) next = attention_load(t->v, t->v_format, v + c + (j + 16) * t->v_stride, few);
             if (c <= d && d < c + 16) x[d - c] = next[d - c] = 1;
             attention_split(words, x, next);
-            for (size_t part = 0; part < PARTS; part++)
-                lk_store(vs + ((c / 16 * PARTS + part) * job->keys / 2 + word) * 16, words[part]);
+            for (size_t part = 0; part < LK_PARTS; part++)
+                lk_store(vs + ((c / 16 * LK_PARTS + part) * job->keys / 2 + word) * 16, words[part]);
         }
 }
 
@@ -60,21 +56,21 @@ static void attention_parts_pack(void *context, size_t piece) {
 LK_INLINE float attention_load_parts(const tile_attention *job, float *to, size_t from) {
     const lk_attention_args *t = job->args;
     const size_t half = t->head_dim / 2;
-    float parts[PARTS][PARTS_DEPTH / 2];
+    float parts[LK_PARTS][PARTS_DEPTH / 2];
     lk_v16 squares = lk_splat(0);
     for (size_t i = 0; i < half; i += 16) {
         size_t few = lk_min(32, t->head_dim - 2 * i), first = lk_min(16, few);
         lk_v16 x = attention_load(t->q, t->q_format, from + 2 * i, first);
         lk_v16 next = few > 16 ? attention_load(t->q, t->q_format, from + 2 * i + 16, few - 16) : lk_splat(0);
         squares += x * x + next * next;
-        for (size_t part = 0; part < PARTS; part++) {
+        for (size_t part = 0; part < LK_PARTS; part++) {
             lk_v16 both = lk_round_two(x, next);
             lk_store(parts[part] + i, both);
             x -= lk_get(&both, LK_BF16, 0), next -= lk_get(&both, LK_BF16, 16);
         }
     }
-    memset(to + PRODUCTS * half, 0, (job->words - PRODUCTS * half) * sizeof(float));
-    for (size_t r = 0; r < PRODUCTS; r++) memcpy(to + r * half, parts[attention_products[r][0]], half * sizeof(float));
+    memset(to + LK_PART_PRODUCTS * half, 0, (job->words - LK_PART_PRODUCTS * half) * sizeof(float));
+    for (size_t r = 0; r < LK_PART_PRODUCTS; r++) memcpy(to + r * half, parts[lk_part_products[r][0]], half * sizeof(float));
     return lk_hsum(squares);
 }
 
@@ -97,26 +93,22 @@ LK_INLINE void attention_weigh_parts(void *context) {
     w->next = end;
 }
 
-/// o [32, padded] (+)= p0 v0, rest (+)= the other products, of a group of weights.
+/// o [32, padded] (+)= p v, of a group of weights.
 static void attention_parts_values(
-    const tile_attention *job, float *o, float *rest, const float *p, const float *v, size_t steps, bool add) {
-    size_t rows[PRODUCTS * PARTS_KEYS / STEP_KEYS], columns[PRODUCTS * PARTS_KEYS / STEP_KEYS], count = 0;
-    const size_t part = job->keys / 2 * 16, panel = PARTS * part;
-    for (size_t r = 0; r < PRODUCTS; r++)
-        for (size_t i = 0; i < steps; i++, count++) {
-            rows[count] = (i * PARTS + attention_products[r][0]) * STEP_WEIGHTS;
-            columns[count] = attention_products[r][1] * part + i * STEP_KEYS / 2 * 16;
-        }
-    const size_t less = (PRODUCTS - 1) * steps;
-    lk_tile_depth lesser = {rows, less, 1, 16, columns}, first = {rows + less, steps, 1, 16, columns + less};
+    const tile_attention *job, float *o, const float *p, const float *v, size_t steps, bool add) {
+    lk_tile_segment segments[LK_PART_PRODUCTS * PARTS_KEYS / STEP_KEYS];
+    const size_t part = job->keys / 2 * 16, panel = LK_PARTS * part;
+    size_t count = 0;
+    for (size_t i = 0; i < steps; i++)
+        for (size_t r = 0; r < LK_PART_PRODUCTS; r++)
+            segments[count++] = (lk_tile_segment){
+                (uint32_t)((i * LK_PARTS + lk_part_products[r][0]) * STEP_WEIGHTS),
+                (uint32_t)(lk_part_products[r][1] * part + i * STEP_KEYS / 2 * 16)};
     for (size_t c = 0; c < job->padded; c += 32, v += 2 * panel) {
-        if (c + 16 < job->padded) {
-            lk_tile_product(rest + c, job->padded, p, 16, v, panel, lesser, add, 2, 2, NULL, NULL);
-            lk_tile_product(o + c, job->padded, p, 16, v, panel, first, add, 2, 2, NULL, NULL);
-        } else {
-            lk_tile_product(rest + c, job->padded, p, 16, v, panel, lesser, add, 2, 1, NULL, NULL);
-            lk_tile_product(o + c, job->padded, p, 16, v, panel, first, add, 2, 1, NULL, NULL);
-        }
+        if (c + 16 < job->padded)
+            lk_tile_products(o + c, job->padded, p, 16, v, panel, segments, count, add, 2, 2, NULL, NULL);
+        else
+            lk_tile_products(o + c, job->padded, p, 16, v, panel, segments, count, add, 2, 1, NULL, NULL);
     }
 }
 
@@ -127,13 +119,13 @@ static void attention_parts_piece(void *context, size_t piece) {
     const size_t block = piece % job->blocks, number = piece / job->blocks, head = number % t->heads;
     const size_t start = block * PIECE_QUERIES, count = lk_min(PIECE_QUERIES, t->queries - start);
     const size_t from = number / t->heads * t->queries + start, all = lk_pieces(count, STRIP_QUERIES) * STRIP_QUERIES;
-    const float *kt = job->kt + number * job->keys * words, *v = job->v + number * PARTS * job->keys / 2 * padded;
+    const float *kt = job->kt + number * job->keys * words, *v = job->v + number * LK_PARTS * job->keys / 2 * padded;
     const float scale = t->scale * 1.44269504f;
 
-    // Scratch: queries, o and its rest, two steps' scores, a group's weights, what is added to scores.
-    enum { WEIGHTS = PARTS_KEYS / STEP_KEYS * PARTS * STEP_WEIGHTS };
-    float *q = lk_piece_scratch(PIECE_QUERIES * (lda + 2 * padded + 1) + 2 * STEP_SCORES + WEIGHTS);
-    float *o = q + PIECE_QUERIES * lda, *rest = o + PIECE_QUERIES * padded, *scores = rest + PIECE_QUERIES * padded;
+    // Scratch: queries, o, two steps' scores, a group's weights, what is added to scores.
+    enum { WEIGHTS = PARTS_KEYS / STEP_KEYS * LK_PARTS * STEP_WEIGHTS };
+    float *q = lk_piece_scratch(PIECE_QUERIES * (lda + padded + 1) + 2 * STEP_SCORES + WEIGHTS);
+    float *o = q + PIECE_QUERIES * lda, *scores = o + PIECE_QUERIES * padded;
     float *p = scores + 2 * STEP_SCORES, *offsets = p + WEIGHTS;
 
     lk_shape_tiles(16, 16, 16);
@@ -162,19 +154,15 @@ static void attention_parts_piece(void *context, size_t piece) {
                     s, STEP_KEYS, q + first * lda, lda, kt + key * words, words * 16, lk_depth(words), false, 2, 2,
                     attention_weigh_parts, &weights);
                 attention_hide(t, s, start + first, key);
-                weights.s = s, weights.p = p + i * PARTS * STEP_WEIGHTS, weights.next = 0;
+                weights.s = s, weights.p = p + i * LK_PARTS * STEP_WEIGHTS, weights.next = 0;
             }
             size_t each = weights.each;
             weights.each = STRIP_QUERIES; // the last ones
             attention_weigh_parts(&weights);
             weights.each = each;
-            attention_parts_values(
-                job, o + first * padded, rest + first * padded, p, v + group * 8, steps, group > 0);
+            attention_parts_values(job, o + first * padded, p, v + group * 8, steps, group > 0);
         }
-    for (size_t i = 0; i < count; i++) {
-        float *sum = o + i * padded;
-        for (size_t c = 0; c < padded; c += 16) lk_store(sum + c, lk_load(sum + c) + lk_load(rest + i * padded + c));
-        attention_write(t, sum, sum[d], (from + i) * t->o_stride + head * d);
-    }
+    for (size_t i = 0; i < count; i++)
+        attention_write(t, o + i * padded, o[i * padded + d], (from + i) * t->o_stride + head * d);
     _tile_release();
 }

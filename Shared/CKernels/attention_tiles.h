@@ -186,7 +186,7 @@ static void attention_tiles_piece(void *context, size_t piece) {
             weights.each = STRIP_QUERIES; // the last ones
             attention_weigh(&weights);
             const float *values = v + group * 8;
-            lk_tile_depth depth = {jumps, steps, 1, 16, NULL};
+            lk_tile_depth depth = {jumps, steps, 1, 16};
             for (size_t c = 0; c < padded; c += 32, values += 32 * job->keys / 2) {
                 if (c + 16 < padded)
                     lk_tile_product(o + c, padded, p, 16, values, job->keys * 8, depth, group > 0, 2, 2, NULL, NULL);
@@ -209,7 +209,7 @@ static bool attention_has_tiles(const lk_attention_args *args) {
 }
 
 static tile_attention tile_attention_job(const lk_attention_args *args) {
-    const size_t heads = args->batch * args->heads, products = args->bf16 ? 1 : PRODUCTS, parts = args->bf16 ? 1 : PARTS;
+    const size_t heads = args->batch * args->heads, products = args->bf16 ? 1 : LK_PART_PRODUCTS, parts = args->bf16 ? 1 : LK_PARTS;
     tile_attention job = {
         .args = args, .blocks = lk_pieces(args->queries, PIECE_QUERIES), .keys = lk_pieces(args->keys, 32) * 32,
         .words = lk_pieces(products * args->head_dim / 2, 16) * 16, .padded = lk_pieces(args->head_dim + 1, 16) * 16};

@@ -160,7 +160,7 @@ static void direct_multiply_blocks(
         if (!j->few) filters = j->shared + ((phase * j->panels + first) * j->words + from) * j->taps * 16;
         for (size_t panel = 0; j->few && panel < panels; panel++)
             direct_pack(j, own + panel * gap, first + panel, from, words);
-        lk_tile_depth depth = {jumps, j->taps, lk_pieces(words, 16), lk_min(words, 16), NULL};
+        lk_tile_depth depth = {jumps, j->taps, lk_pieces(words, 16), lk_min(words, 16)};
         size_t products = lk_pieces(panels, 2) * blocks * lk_pieces(j->lines * j->places, 32) * j->taps * depth.chunks;
         direct_next next = direct_after(j, first, panels, from + words, products);
         for (size_t panel = 0; panel < panels; panel += 2)

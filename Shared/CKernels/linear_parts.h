@@ -1,17 +1,13 @@
-// Linear layers of 32-bit numbers by tiles of bfloat16, whose rate is so high that six products of rounded numbers take less
-// time than one of floats (Henry, Tang and Heinecke 2019, arXiv 1904.06376).
-//
-// A float is the sum of three parts of 8 bits: x = x0 + x1 + x2, each the rest's nearest bfloat16. Of the products of parts
-// all are added that a float's sum would show, the least first: x2 w0, x0 w2, x1 w1, x1 w0, x0 w1, x0 w0; so most of the sum
-// is rounded as often as one of floats is. A weight of 16 bits has fewer parts: of half precision two, of bfloat16 one.
+// Linear layers of floats by tiles, as sums of products of their parts (tiles.h). A weight of 16 bits has fewer parts: of
+// half precision two, of bfloat16 one. x is cut: so no part of a product is lost twice, for weights are rounded.
 //
 //     pack the piece's panels                                     [panels][parts][words][16]
-//     for each 192 rows of x
+//     for each 384 rows of x
 //         for each step of the depth
 //             for each 32 rows: x's parts in L1                   [32][3][step]
-//                 for each two panels: c (+)= x0 panel0 + ...;  in the last step, meanwhile, y = finish(the c before)
+//                 for each two panels: c (+)= x0 panel2 + ...;  in the last step, meanwhile, y = finish(the c before)
 
-enum { LINEAR_PARTS = 3, LINEAR_PARTS_STEP = 96, LINEAR_PARTS_PANELS = 20 };
+enum { LINEAR_PARTS_STEP = 64, LINEAR_PARTS_PANELS = 20, LINEAR_PARTS_GROUP = 384 };
 
 LK_INLINE size_t linear_parts(lk_format format) { return format == LK_F32 ? 3 : format == LK_F16 ? 2 : 1; }
 
@@ -51,9 +47,9 @@ LK_INLINE void linear_parts_piece_of(const linear *j, size_t piece, const lk_fin
     linear_place(j, piece, &block, &band);
     const size_t first = block * j->each, panels = lk_min(j->each, j->panels - first);
     const size_t start = band * j->band, end = lk_min(start + j->band, t->rows);
-    const size_t pairs = gated ? panels : lk_pieces(panels, 2), lda = LINEAR_PARTS * j->depth + 16;
-    float *c = lk_piece_scratch(pairs * LINEAR_GROUP / LINEAR_STRIP * LINEAR_SUMS + LINEAR_STRIP * lda + pairs * 2 * panel);
-    float *copy = c + pairs * LINEAR_GROUP / LINEAR_STRIP * LINEAR_SUMS, *b = copy + LINEAR_STRIP * lda;
+    const size_t pairs = gated ? panels : lk_pieces(panels, 2), lda = LK_PARTS * j->depth + 16;
+    float *c = lk_piece_scratch(pairs * LINEAR_PARTS_GROUP / LINEAR_STRIP * LINEAR_SUMS + LINEAR_STRIP * lda + pairs * 2 * panel);
+    float *copy = c + pairs * LINEAR_PARTS_GROUP / LINEAR_STRIP * LINEAR_SUMS, *b = copy + LINEAR_STRIP * lda;
     const size_t missing = linear_holds(j, block) ? 0 : panels;
     for (size_t i = 0; i < missing; i++) {
         size_t output = (first + i) * 16, few = lk_min(16, j->width - output);
@@ -61,21 +57,21 @@ LK_INLINE void linear_parts_piece_of(const linear *j, size_t piece, const lk_fin
         if (gated) linear_pack_parts(b + (2 * i + 1) * panel, t, j->width + output, few, depth);
     }
 
-    // Parts of x and of weights, the least product first.
-    static const struct {
-        uint8_t x, weights;
-    } products[] = {{2, 0}, {0, 2}, {1, 1}, {1, 0}, {0, 1}, {0, 0}};
-    size_t rows[6], columns[6], count = 0, shaped = 0;
-    lk_tile_depth all = {rows, 0, 0, 16, columns};
+    lk_tile_segment segments[LK_PART_PRODUCTS * LINEAR_PARTS_STEP / 16];
+    size_t shaped = 0;
     linear_sums before = {.j = j};
-    for (size_t row = start; row < end; row += LINEAR_GROUP) {
-        size_t group = lk_min(LINEAR_GROUP, end - row);
+    for (size_t row = start; row < end; row += LINEAR_PARTS_GROUP) {
+        size_t group = lk_min(LINEAR_PARTS_GROUP, end - row);
         for (size_t k = 0, step; k < depth; k += step) {
-            step = lk_min(j->depth, depth - k), count = 0;
-            for (size_t i = 0; i < 6; i++)
-                if (products[i].weights < parts)
-                    rows[count] = products[i].x * step, columns[count++] = (products[i].weights * depth + k) * 16;
-            all.segments = count, all.chunks = step / 16;
+            step = lk_min(j->depth, depth - k);
+            size_t count = 0;
+            for (size_t chunk = 0; chunk < step; chunk += 16)
+                for (size_t i = 0; i < LK_PART_PRODUCTS; i++) {
+                    const uint8_t *of = lk_part_products[i];
+                    if (of[1] >= parts) continue;
+                    segments[count++] = (lk_tile_segment){
+                        (uint32_t)(of[0] * step + chunk), (uint32_t)((of[1] * depth + k + chunk) * 16)};
+                }
             for (size_t strip = 0; strip < group; strip += LINEAR_STRIP) {
                 size_t some = lk_min(LINEAR_STRIP, group - strip), there = lk_min(2 * step, t->inputs - 2 * k);
                 for (size_t r = 0; r < some; r++)
@@ -86,9 +82,13 @@ LK_INLINE void linear_parts_piece_of(const linear *j, size_t piece, const lk_fin
                     float *to = c + (strip / LINEAR_STRIP * pairs + pair) * LINEAR_SUMS;
                     const float *from = b + pair * 2 * panel;
                     size_t there = gated ? 1 : lk_min(2, panels - 2 * pair), gap = gated || there == 2 ? panel : 0;
-                    before.each = lk_pieces(before.rows, count * all.chunks);
-                    if (some > 16) lk_tile_product(to, 32, copy, lda, from, gap, all, k > 0, 2, 2, finish_some, &before);
-                    else lk_tile_product(to, 32, copy, lda, from, gap, all, k > 0, 1, 2, finish_some, &before);
+                    before.each = lk_pieces(before.rows, count);
+                    if (some > 16)
+                        lk_tile_products(
+                            to, 32, copy, lda, from, gap, segments, count, k > 0, 2, 2, finish_some, &before);
+                    else
+                        lk_tile_products(
+                            to, 32, copy, lda, from, gap, segments, count, k > 0, 1, 2, finish_some, &before);
                     if (k + step == depth)
                         before = (linear_sums){
                             .j = j, .c = to, .row = row + strip, .panel = first + (gated ? pair : 2 * pair),

@@ -1,7 +1,7 @@
-// GroupNorm (channels last, with SiLU), LayerNorm and softmax. Sums are kept in double.
+// GroupNorm (channels last, with SiLU), LayerNorm and softmax.
 
 // GroupNorm: y = (x - mean_g) / sqrt(var_g + eps) * weight_c + bias_c, mean and variance over P pixels and C/G channels.
-// Pass 1 sums each channel over chunks of pixels, unless who made x has done so; a short middle step makes it
+// Pass 1 sums each channel over chunks of pixels, in double, unless who made x has done so; a short middle step makes it
 // y = x * a_c + b_c; pass 2 applies that, unless who reads y does.
 enum { PIXELS = 128, RUN = 16 }; // of a piece; of those whose sums stay in registers
 
@@ -98,34 +98,43 @@ void LK(scale_channels)(void *y, lk_format format, const float *x, const float *
 }
 
 typedef struct {
-    float *y;
+    void *y;
+    lk_format format; // of y
     const float *x, *weight, *bias;
     size_t rows, d;
     float eps;
-    void *rounded; // bfloat16 in place of y
 } row_job;
 
+// In two passes, so that squares are of differences from the mean: sixteen sums of floats lose nothing then.
 static void layer_norm_piece(void *context, size_t piece) {
-#pragma clang fp reassociate(on) // lets the sums run in vector lanes
     const row_job *j = context;
+    const size_t d = j->d, whole = d / 16 * 16;
     for (size_t r = piece * ROWS, end = lk_min(r + ROWS, j->rows); r < end; r++) {
-        const float *x = j->x + r * j->d;
-        float *y = j->rounded ? lk_piece_scratch(j->d) : j->y + r * j->d;
-        double sum = 0, square = 0;
-        for (size_t i = 0; i < j->d; i++) sum += x[i];
-        double mean = sum / (double)j->d;
-        for (size_t i = 0; i < j->d; i++) square += (x[i] - mean) * (x[i] - mean);
-        float inverse = (float)(1 / sqrt(square / (double)j->d + j->eps)), shift = (float)mean;
-        for (size_t i = 0; i < j->d; i++) y[i] = (x[i] - shift) * inverse * j->weight[i] + j->bias[i];
-#ifdef LK_BFLOAT
-        if (j->rounded) lk_round_row((uint16_t *)j->rounded + r * j->d, y, j->d);
-#endif
+        const float *x = j->x + r * d;
+        lk_v16 sums = lk_splat(0), squares = lk_splat(0);
+        for (size_t i = 0; i < whole; i += 16) sums += lk_load(x + i);
+        float sum = lk_hsum(sums);
+        for (size_t i = whole; i < d; i++) sum += x[i];
+        const float mean = sum / (float)d;
+        for (size_t i = 0; i < whole; i += 16) {
+            lk_v16 difference = lk_load(x + i) - mean;
+            squares += difference * difference;
+        }
+        float square = lk_hsum(squares);
+        for (size_t i = whole; i < d; i++) square += (x[i] - mean) * (x[i] - mean);
+        const float inverse = 1 / sqrtf(square / (float)d + j->eps);
+        for (size_t i = 0; i < d; i += 16) {
+            size_t few = lk_min(16, d - i);
+            lk_v16 y = (lk_load_few(x + i, few) - mean) * inverse;
+            y = y * lk_load_few(j->weight + i, few) + lk_load_few(j->bias + i, few);
+            lk_put_few(j->y, j->format, r * d + i, y, few);
+        }
     }
 }
 
 void LK(layer_norm)(void *y, lk_format format, const float *x, const float *weight, const float *bias, size_t rows,
                    size_t d, float eps) {
-    row_job j = {y, x, weight, bias, rows, d, eps, format == LK_BF16 ? y : NULL};
+    row_job j = {y, format, x, weight, bias, rows, d, eps};
     lk_parallel(lk_pieces(rows, ROWS), layer_norm_piece, &j);
 }
 
@@ -133,7 +142,7 @@ static void softmax_piece(void *context, size_t piece) {
     const row_job *j = context;
     for (size_t r = piece * ROWS, end = lk_min(r + ROWS, j->rows); r < end; r++) {
         const float *x = j->x + r * j->d;
-        float *y = j->y + r * j->d, top = x[0];
+        float *y = (float *)j->y + r * j->d, top = x[0];
         double sum = 0;
         for (size_t i = 1; i < j->d; i++) top = x[i] > top ? x[i] : top;
         for (size_t i = 0; i < j->d; i++) sum += y[i] = expf(x[i] - top);
