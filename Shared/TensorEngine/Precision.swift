@@ -4,7 +4,7 @@ internal import Synchronization
 /// What numbers are rounded to before they are multiplied, in linear layers, attention and 3×3 convolutions. Sums, and
 /// what passes from layer to layer, are always 32 bits, but for what only products read (``Reader``).
 public enum Precision: String, Sendable, CaseIterable {
-    /// Not at all: the reference.
+    /// Not at all: the reference. (AMX multiplies floats as sums of bfloat16 parts, no less exactly.)
     case f32
     /// bfloat16, where the CPU multiplies them faster (AMX, AVX-512 BF16); elsewhere as `f32`. Not for training.
     case bf16
