@@ -37,6 +37,10 @@ extension ModelCommand {
             help: "Starting noise instead of the seed's: a safetensors file with latents [1, 4, height/8, width/8].")
         var noise: String?
         @Option(help: "Also writes the final latents, in the same form.") var latentsOut: String?
+        @Option(
+            help: "What numbers are rounded to before they are multiplied: f32 (not at all) or bf16.",
+            transform: precisionNamed)
+        var precision = Precision.f32
         @Option(help: "The PNG file to write.") var out: String
 
         private static let names = Method.allCases.filter { !$0.isFineTuned }.map(\.rawValue).joined(separator: ", ")
@@ -74,6 +78,7 @@ extension ModelCommand {
             let folder = try place.open()
             let inputs = try inputs(folder)
             let encoded = seconds()
+            Precision.use(precision)  // as the queue's denoiser, which does not encode
             // A FaceID adapter changes the UNet for its own pictures only.
             var pipeline = try PicturePipeline(folder, adapted: !photo.isEmpty)
             if let weights {
