@@ -26,9 +26,9 @@ LK_INLINE void direct_normalize(
 }
 
 /// Part of a pixel: `channels` of them.
-LK_INLINE void direct_round_part(const direct *j, uint16_t *to, const void *x, size_t at, size_t n, size_t c, size_t channels) {
+LK_INLINE void direct_round_part(const direct *j, uint16_t *to, size_t at, size_t n, size_t c, size_t channels) {
     const lk_convolution_args *t = j->args;
-    const void *from = lk_at(x, at + c, t->x_format);
+    const void *from = lk_at(t->x, at + c, t->x_format);
     if (!t->scale_shift) {
         if (t->x_format == LK_BF16) memcpy(to + c, from, channels * sizeof(uint16_t));
         else lk_round_row(to + c, from, channels);
@@ -75,7 +75,7 @@ LK_INLINE void direct_round(direct_rounding *r, size_t steps) {
     const size_t channels = j->args->channels;
     for (; steps > 0; steps--) {
         size_t some = lk_min(32, channels - r->c);
-        if (r->from != SIZE_MAX) direct_round_part(j, (uint16_t *)r->pixel, j->args->x, r->from, r->block.n, r->c, some);
+        if (r->from != SIZE_MAX) direct_round_part(j, (uint16_t *)r->pixel, r->from, r->block.n, r->c, some);
         else memset((uint16_t *)r->pixel + r->c, 0, some * sizeof(uint16_t));
         r->c += some;
         if (r->c < channels) continue;

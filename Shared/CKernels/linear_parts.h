@@ -1,5 +1,5 @@
 // Linear layers of floats by tiles, as sums of products of their parts (tiles.h). A weight of 16 bits has fewer parts: of
-// half precision two, of bfloat16 one. x is cut: so no part of a product is lost twice, for weights are rounded.
+// half precision two, of bfloat16 one. x is cut and weights are rounded, so that the products left out lean to neither side.
 //
 //     pack the piece's panels                                     [panels][parts][words][16]
 //     for each 384 rows of x
