@@ -9,22 +9,14 @@
 
 enum { PARTS_KEYS = 128 };
 
-/// Two numbers of each lane become words of three parts.
-LK_INLINE void attention_split(lk_v16 words[LK_PARTS], lk_v16 x, lk_v16 next) {
-    for (int part = 0; part < LK_PARTS; part++) {
-        words[part] = lk_paired(x, next);
-        x -= (lk_v16)((lk_w16)words[part] << 16), next -= (lk_v16)((lk_w16)words[part] & 0xffff0000);
-    }
-}
-
 static void attention_parts_pack(void *context, size_t piece) {
     const tile_attention *job = context;
     const lk_attention_args *t = job->args;
     const size_t d = t->head_dim, half = d / 2, head = piece % t->heads, batch = piece / t->heads;
     size_t k = batch * t->keys * t->k_stride + head * d, v = batch * t->keys * t->v_stride + head * d;
     float *kt = job->kt + piece * job->keys * job->words, *vs = job->v + piece * LK_PARTS * job->keys / 2 * job->padded;
-    lk_v16 longest = lk_splat(0), words[LK_PARTS];
-    float numbers[PARTS_DEPTH * 16];
+    lk_v16 longest = lk_splat(0);
+    float numbers[PARTS_DEPTH * 16], words[LK_PARTS * 16];
     for (size_t j = 0; j < job->keys; j += 16, kt += job->words * 16) {
         size_t few = j < t->keys ? lk_min(16, t->keys - j) : 0;
         lk_pack_panel(numbers, lk_at(t->k, k + j * t->k_stride, t->k_format), t->k_format, t->k_stride, few, d);
@@ -32,8 +24,9 @@ static void attention_parts_pack(void *context, size_t piece) {
         for (size_t i = 0; i < half; i++) {
             lk_v16 x = lk_load(numbers + 2 * i * 16), next = lk_load(numbers + (2 * i + 1) * 16);
             squares += x * x + next * next;
-            attention_split(words, x, next);
-            for (size_t r = 0; r < LK_PART_PRODUCTS; r++) lk_store(kt + (r * half + i) * 16, words[lk_part_products[r][1]]);
+            lk_round_parts(words, 16, x, next, LK_PARTS);
+            for (size_t r = 0; r < LK_PART_PRODUCTS; r++)
+                lk_store(kt + (r * half + i) * 16, lk_load(words + lk_part_products[r][1] * 16));
         }
         memset(kt + LK_PART_PRODUCTS * half * 16, 0, (job->words - LK_PART_PRODUCTS * half) * 16 * sizeof(float));
         longest = lk_vmax(longest, squares);
@@ -46,9 +39,7 @@ static void attention_parts_pack(void *context, size_t piece) {
             if (j < t->keys) x = attention_load(t->v, t->v_format, v + c + j * t->v_stride, few);
             if (j + 16 < t->keys) next = attention_load(t->v, t->v_format, v + c + (j + 16) * t->v_stride, few);
             if (c <= d && d < c + 16) x[d - c] = next[d - c] = 1;
-            attention_split(words, x, next);
-            for (size_t part = 0; part < LK_PARTS; part++)
-                lk_store(vs + ((c / 16 * LK_PARTS + part) * job->keys / 2 + word) * 16, words[part]);
+            lk_round_parts(vs + (c / 16 * LK_PARTS * job->keys / 2 + word) * 16, job->keys / 2 * 16, x, next, LK_PARTS);
         }
 }
 
@@ -140,13 +131,13 @@ static void attention_parts_piece(void *context, size_t piece) {
         if (!(sqrtf(longest * job->longest[number]) * fabsf(scale) <= SMALL_SCORES))
             attention_find_greatest(job, offsets + first, scores, q + first * lda, lda, kt, start + first, end, scale, 0);
     }
-    attention_weights weights = {.factor = scale, .next = STRIP_QUERIES, .each = lk_pieces(STRIP_QUERIES, words / 16)};
+    attention_weights weights = {.factor = scale, .next = STRIP_QUERIES};
     for (size_t group = 0; group < t->keys; group += PARTS_KEYS)
         for (size_t first = 0; first < all; first += STRIP_QUERIES) {
             size_t end = t->causal ? lk_min(t->keys, start + first + STRIP_QUERIES) : t->keys;
             if (group >= end) continue;
             size_t steps = lk_pieces(lk_min(PARTS_KEYS, end - group), STEP_KEYS);
-            weights.offsets = offsets + first;
+            weights.offsets = offsets + first, weights.each = lk_pieces(STRIP_QUERIES, words / 16);
             for (size_t i = 0; i < steps; i++) {
                 size_t key = group + i * STEP_KEYS;
                 float *s = scores + i % 2 * STEP_SCORES;
@@ -156,10 +147,8 @@ static void attention_parts_piece(void *context, size_t piece) {
                 attention_hide(t, s, start + first, key);
                 weights.s = s, weights.p = p + i * LK_PARTS * STEP_WEIGHTS, weights.next = 0;
             }
-            size_t each = weights.each;
             weights.each = STRIP_QUERIES; // the last ones
             attention_weigh_parts(&weights);
-            weights.each = each;
             attention_parts_values(job, o + first * padded, p, v + group * 8, steps, group > 0);
         }
     for (size_t i = 0; i < count; i++)

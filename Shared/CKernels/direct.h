@@ -38,6 +38,7 @@ typedef struct {
     size_t places;                // L
     size_t down, across, all;     // blocks of a picture; in all
     size_t panels, groups;        // of 16 output channels; pieces of them, in each phase
+    size_t planes, halo;          // of pixels (direct_pixels.h); lines of one besides those of the sums
     size_t plane, pixels, sums;   // floats of a plane's pixels, of a block's, of its sums
     bool few;                     // one piece takes all blocks
     _Atomic size_t next;          // piece that is not taken yet
@@ -55,21 +56,22 @@ static direct direct_job(const lk_convolution_args *args) {
     j.height = phases ? args->h : args->oh, j.width = phases ? args->w : args->ow;
     j.row = lk_pieces(j.words, 16) * 16;
     if (j.row % 64 == 0) j.row += 16; // pixels one above the other would crowd a few sets of the cache
-    size_t planes = args->stride * args->stride, halo = args->stride == 1 ? 2 : 1, most;
+    j.planes = args->stride * args->stride, j.halo = args->stride == 1 ? 2 : 1;
     // A zero that two lines share must be one for both.
     bool shared = args->pad_left == 1 && args->w * j.upscale <= j.width;
+    size_t most;
     for (j.columns = j.width;; j.columns = lk_pieces(j.columns, 2)) {
         j.places = j.columns + (args->stride == 1 && !(shared && j.columns == j.width) ? 2 : 1);
-        most = DIRECT_FLOATS / (j.places * j.row * planes);
-        most = lk_min(most > halo ? most - halo : 1, DIRECT_ROWS / j.places > 0 ? DIRECT_ROWS / j.places : 1);
+        most = DIRECT_FLOATS / (j.places * j.row * j.planes);
+        most = lk_min(most > j.halo ? most - j.halo : 1, DIRECT_ROWS / j.places > 0 ? DIRECT_ROWS / j.places : 1);
         if (most >= lk_min(j.height, DIRECT_COLUMNS / 4) || j.columns <= DIRECT_COLUMNS) break;
     }
     j.down = lk_pieces(j.height, most), j.across = lk_pieces(j.width, j.columns);
     j.lines = lk_pieces(j.height, j.down);
     j.all = args->n * j.down * j.across;
     j.groups = lk_pieces(j.panels, DIRECT_PANELS);
-    j.plane = ((j.lines + halo) * j.places + 2) * j.row; // the last line's sums at zeros read two places more
-    j.pixels = planes * j.plane;
+    j.plane = ((j.lines + j.halo) * j.places + 2) * j.row; // the last line's sums at zeros read two places more
+    j.pixels = j.planes * j.plane;
     j.sums = j.lines * j.places * DIRECT_PANELS * 16;
     j.few = !phases && j.across == 1 && j.all * j.lines * j.places <= DIRECT_ALL_ROWS;
     j.shared = args->scratch;
@@ -192,13 +194,13 @@ typedef struct {
     size_t block, phase, first;
 } direct_task;
 
-/// The next piece. Threads that take them by turns find one block each, again and again.
+/// The next piece.
 static bool direct_take(direct *j, direct_task *task) {
-    const size_t groups = j->groups * j->phases, turn = (size_t)lk_threads();
-    size_t piece = atomic_fetch_add(&j->next, 1), start = piece / (turn * groups) * turn;
+    const size_t groups = j->groups * j->phases;
+    size_t piece = atomic_fetch_add(&j->next, 1), block, group;
     if (piece >= j->all * groups) return false;
-    size_t blocks = lk_min(turn, j->all - start), i = piece - start * groups, group = i / blocks;
-    *task = (direct_task){start + i % blocks, group / j->groups, group % j->groups * DIRECT_PANELS};
+    lk_place(piece, j->all, groups, &block, &group);
+    *task = (direct_task){block, group / j->groups, group % j->groups * DIRECT_PANELS};
     return true;
 }
 
@@ -233,6 +235,7 @@ static void direct_convolve(const lk_convolution_args *args) {
         lk_parallel(j.panels, direct_pack_panel, &j);
         lk_parallel((size_t)lk_threads(), direct_work, &j);
     }
-    if (args->sums) direct_add_chunks(&j);
+    if (args->sums)
+        lk_add_chunks(args->sums, j.chunks, args->n, j.down * j.across * j.phases, args->outputs, j.panels * 16);
 }
 #endif

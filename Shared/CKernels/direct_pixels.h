@@ -49,8 +49,8 @@ typedef struct {
     const direct *j;
     float *to, *pixel;
     direct_block block;
-    size_t halo, plane, line, place, c; // where it is
-    size_t from;                        // of x; SIZE_MAX outside the picture
+    size_t plane, line, place, c; // where it is
+    size_t from;                  // of x; SIZE_MAX outside the picture
 } direct_rounding;
 
 LK_INLINE void direct_find(direct_rounding *r) {
@@ -63,7 +63,7 @@ LK_INLINE void direct_find(direct_rounding *r) {
 }
 
 static direct_rounding direct_begin(const direct *j, float *to, size_t number) {
-    direct_rounding r = {.j = j, .to = to, .pixel = to, .block = direct_at(j, number), .halo = j->args->stride == 1 ? 2 : 1};
+    direct_rounding r = {.j = j, .to = to, .pixel = to, .block = direct_at(j, number)};
     direct_find(&r);
     return r;
 }
@@ -82,11 +82,11 @@ LK_INLINE void direct_round(direct_rounding *r, size_t steps) {
         r->c = 0, r->pixel += j->row;
         if (++r->place == j->places) {
             r->place = 0;
-            if (++r->line == r->block.lines + r->halo) {
+            if (++r->line == r->block.lines + j->halo) {
                 memset(r->pixel, 0, j->words * sizeof(float)); // the zero after the last line, which no next line brings
                 r->line = 0, r->plane++;
                 r->pixel = r->to + r->plane * j->plane;
-                if (r->plane == j->args->stride * j->args->stride) {
+                if (r->plane == j->planes) {
                     r->j = NULL;
                     return;
                 }

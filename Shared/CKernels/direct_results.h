@@ -1,4 +1,4 @@
-// What becomes of the sums of convolutions by tiles (direct.h): y, and the sums of its channels.
+// What becomes of the sums of convolutions by tiles (direct.h): y, and the sums of each block's channels.
 
 /// Bytes of y that are many; pixels whose residual is asked for before it is added.
 enum { DIRECT_FAR = 48 << 20, DIRECT_AHEAD = 12 };
@@ -57,18 +57,4 @@ LK_INLINE void direct_finish(
     double *chunk = j->chunks + ((number * j->phases + phase) * 2 * j->panels + first) * 16;
     memcpy(chunk, sums[0], count * 16 * sizeof(double));
     memcpy(chunk + j->panels * 16, sums[1], count * 16 * sizeof(double));
-}
-
-/// The sums of each picture's channels, from those of its blocks.
-static void direct_add_chunks(const direct *j) {
-    const lk_convolution_args *t = j->args;
-    const size_t width = j->panels * 16, chunks = j->down * j->across * j->phases;
-    for (size_t n = 0; n < t->n; n++) {
-        double *sums = t->sums + n * 2 * t->outputs;
-        memset(sums, 0, 2 * t->outputs * sizeof(double));
-        for (size_t i = 0; i < chunks; i++) {
-            const double *chunk = j->chunks + (n * chunks + i) * 2 * width;
-            for (size_t k = 0; k < t->outputs; k++) sums[k] += chunk[k], sums[t->outputs + k] += chunk[width + k];
-        }
-    }
 }

@@ -37,6 +37,16 @@ LK_INLINE lk_v16 lk_exp2_rough(lk_v16 x) {
     return (lk_v16)_mm512_scalef_ps((__m512)p, (__m512)(x - r));
 }
 
+/// Words of up to three parts, `stride` floats apart: each is the nearest to the rest. The word i is of numbers[i] and of
+/// next[i].
+LK_INLINE void lk_round_parts(float *to, size_t stride, lk_v16 numbers, lk_v16 next, size_t parts) {
+    for (size_t part = 0; part < parts; part++, to += stride) {
+        lk_w16 words = (lk_w16)lk_paired(numbers, next);
+        lk_store(to, (lk_v16)words);
+        numbers -= (lk_v16)(words << 16), next -= (lk_v16)(words & 0xffff0000);
+    }
+}
+
 /// Sixteen numbers from the at-th on, of floats or of bfloat16.
 LK_INLINE lk_v16 lk_get(const void *x, const lk_format format, size_t at) {
     if (format == LK_F32) return lk_load((const float *)x + at);

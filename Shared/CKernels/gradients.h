@@ -174,13 +174,8 @@ void LK(group_norm_backward)(float *dx, float *dw, float *db, const float *dy, c
     double count = (double)width * (double)pixels;
     for (size_t i = 0; i < n; i++)
         for (size_t group = 0; group < groups; group++) {
-            double sum = 0, square = 0, s1 = 0, s2 = 0;
-            for (size_t c = group * width; c < (group + 1) * width; c++) {
-                sum += sums[i * 2 * channels + c];
-                square += sums[(i * 2 + 1) * channels + c];
-            }
-            double mean = sum / count, variance = square / count - mean * mean;
-            double r = 1 / sqrt((variance > 0 ? variance : 0) + eps);
+            double mean, r, s1 = 0, s2 = 0;
+            group_moments(sums + i * 2 * channels + group * width, channels, width, count, eps, &mean, &r);
             for (size_t c = group * width; c < (group + 1) * width; c++) {
                 double da = 0, product = 0;
                 for (size_t k = 0; k < chunks; k++) {

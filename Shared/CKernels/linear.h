@@ -24,13 +24,6 @@ typedef struct {
     size_t call;               // this one's number
 } linear;
 
-/// Where a piece is. Threads that take pieces by turns find one block of panels each, and stay with it for all bands.
-LK_INLINE void linear_place(const linear *j, size_t piece, size_t *block, size_t *band) {
-    const size_t turn = (size_t)lk_threads(), start = piece / (turn * j->bands) * turn;
-    const size_t blocks = lk_min(turn, j->blocks - start), i = piece - start * j->bands;
-    *block = start + i % blocks, *band = i / blocks;
-}
-
 /// Whether the calling thread's scratch still holds the block's panels; from now on it does.
 static bool linear_holds(const linear *j, size_t block) {
     static _Thread_local size_t call, held;
@@ -100,7 +93,7 @@ LK_INLINE void linear_piece_of(const linear *j, size_t piece, const bool words) 
     bool gated = t->finish == LK_GATED;
     size_t depth = words ? t->inputs / 2 : t->inputs, stride = j->depth + 16;
     size_t block, band;
-    linear_place(j, piece, &block, &band);
+    lk_place(piece, j->blocks, j->bands, &block, &band);
     size_t first = block * j->each, panels = lk_min(j->each, j->panels - first);
     size_t row = band * j->band, end = lk_min(row + j->band, t->rows);
     size_t columns = panels * (gated ? 2 : 1), ldc = columns * 16;

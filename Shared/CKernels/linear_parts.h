@@ -21,17 +21,13 @@ static void linear_pack_parts(float *to, const lk_linear_args *t, size_t output,
         lk_pack_panel(numbers, lk_at(t->weights, output * t->inputs + k, t->format), t->format, t->inputs, few, there);
         memset(numbers + there * 16, 0, (end - k - there) * 16 * sizeof(float));
         for (size_t i = 0; i < end - k; i += i % 32 == 15 ? 17 : 1) { // words as lk_cut_parts has them
-            lk_v16 x = lk_load(numbers + i * 16), next = lk_load(numbers + (i + 16) * 16);
-            for (size_t part = 0; part < parts; part++) {
-                lk_w16 word = (lk_w16)lk_paired(x, next);
-                lk_store(to + (part * depth + k / 2 + i / 32 * 16 + i % 16) * 16, (lk_v16)word);
-                x -= (lk_v16)(word << 16), next -= (lk_v16)(word & 0xffff0000);
-            }
+            float *word = to + (k / 2 + i / 32 * 16 + i % 16) * 16;
+            lk_round_parts(word, depth * 16, lk_load(numbers + i * 16), lk_load(numbers + (i + 16) * 16), parts);
         }
     }
 }
 
-/// `step` words of a row of x from the from-th on, as words of each part.
+/// A row of x, `count` numbers of it and then zeros, becomes `step` words of each part.
 LK_INLINE void linear_split_row(float *to, const float *x, size_t count, size_t step) {
     for (size_t i = 0; i < 2 * step; i += 32) {
         size_t few = i < count ? lk_min(16, count - i) : 0, more = i + 16 < count ? lk_min(16, count - i - 16) : 0;
@@ -44,7 +40,7 @@ LK_INLINE void linear_parts_piece_of(const linear *j, size_t piece, const lk_fin
     const bool gated = finish == LK_GATED;
     const size_t depth = lk_pieces(t->inputs, 32) * 16, parts = linear_parts(t->format), panel = parts * depth * 16;
     size_t block, band;
-    linear_place(j, piece, &block, &band);
+    lk_place(piece, j->blocks, j->bands, &block, &band);
     const size_t first = block * j->each, panels = lk_min(j->each, j->panels - first);
     const size_t start = band * j->band, end = lk_min(start + j->band, t->rows);
     const size_t pairs = gated ? panels : lk_pieces(panels, 2), lda = LK_PARTS * j->depth + 16;
@@ -76,12 +72,11 @@ LK_INLINE void linear_parts_piece_of(const linear *j, size_t piece, const lk_fin
                 size_t some = lk_min(LINEAR_STRIP, group - strip), there = lk_min(2 * step, t->inputs - 2 * k);
                 for (size_t r = 0; r < some; r++)
                     linear_split_row(copy + r * lda, (const float *)t->x + (row + strip + r) * t->inputs + 2 * k, there, step);
-                if (shaped != some) lk_shape_tiles(lk_min(16, some), some > 16 ? some - 16 : 0, 16);
-                shaped = some;
+                linear_shape(&shaped, some);
                 for (size_t pair = 0; pair < pairs; pair++) {
                     float *to = c + (strip / LINEAR_STRIP * pairs + pair) * LINEAR_SUMS;
                     const float *from = b + pair * 2 * panel;
-                    size_t there = gated ? 1 : lk_min(2, panels - 2 * pair), gap = gated || there == 2 ? panel : 0;
+                    size_t gap = gated || 2 * pair + 1 < panels ? panel : 0;
                     before.each = lk_pieces(before.rows, count);
                     if (some > 16)
                         lk_tile_products(
@@ -89,10 +84,7 @@ LK_INLINE void linear_parts_piece_of(const linear *j, size_t piece, const lk_fin
                     else
                         lk_tile_products(
                             to, 32, copy, lda, from, gap, segments, count, k > 0, 1, 2, finish_some, &before);
-                    if (k + step == depth)
-                        before = (linear_sums){
-                            .j = j, .c = to, .row = row + strip, .panel = first + (gated ? pair : 2 * pair),
-                            .panels = there, .rows = some};
+                    if (k + step == depth) before = linear_await(j, to, row + strip, some, first, pair, panels, gated);
                 }
             }
         }

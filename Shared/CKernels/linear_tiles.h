@@ -57,13 +57,26 @@ LK_INLINE void linear_finish_some(linear_sums *s, const lk_finish finish, const 
     s->next = end;
 }
 
+/// Tiles for `some` rows, unless they are shaped so already.
+LK_INLINE void linear_shape(size_t *shaped, size_t some) {
+    if (*shaped != some) lk_shape_tiles(lk_min(16, some), some > 16 ? some - 16 : 0, 16);
+    *shaped = some;
+}
+
+/// The sums of a pair of a block's `panels` panels, which have the number `first` and on: they wait to be finished.
+LK_INLINE linear_sums linear_await(
+    const linear *j, const float *c, size_t row, size_t rows, size_t first, size_t pair, size_t panels, bool gated) {
+    const size_t at = gated ? pair : 2 * pair, there = gated ? 1 : lk_min(2, panels - at);
+    return (linear_sums){.j = j, .c = c, .row = row, .panel = first + at, .panels = there, .rows = rows};
+}
+
 LK_INLINE void linear_tiles_piece_of(
     const linear *j, size_t piece, const lk_finish finish, lk_meanwhile *const finish_some) {
     const lk_linear_args *t = j->args;
     const bool gated = finish == LK_GATED;
     const size_t words = t->inputs / 2, depth = lk_pieces(words, 16) * 16;
     size_t block, band;
-    linear_place(j, piece, &block, &band);
+    lk_place(piece, j->blocks, j->bands, &block, &band);
     size_t first = block * j->each, panels = lk_min(j->each, j->panels - first);
     size_t start = band * j->band, end = lk_min(start + j->band, t->rows);
     size_t pairs = gated ? panels : lk_pieces(panels, 2);
@@ -88,13 +101,12 @@ LK_INLINE void linear_tiles_piece_of(
             step = lk_min(j->depth, depth - k);
             for (size_t strip = 0; strip < rows; strip += LINEAR_STRIP) {
                 size_t some = lk_min(LINEAR_STRIP, rows - strip);
-                if (shaped != some) lk_shape_tiles(lk_min(16, some), some > 16 ? some - 16 : 0, 16);
-                shaped = some;
+                linear_shape(&shaped, some);
                 for (size_t pair = 0; pair < pairs; pair++) {
                     size_t place = whole ? number++ % 2 : strip / LINEAR_STRIP * pairs + pair;
                     float *to = c + place * LINEAR_SUMS;
                     const float *from = x + strip * lda + k, *columns = b + pair * 32 * depth + k * 16;
-                    size_t there = gated ? 1 : lk_min(2, panels - 2 * pair), gap = gated || there == 2 ? depth * 16 : 0;
+                    size_t gap = gated || 2 * pair + 1 < panels ? depth * 16 : 0;
                     before.each = lk_pieces(before.rows, step / 16);
                     if (some > 16)
                         lk_tile_product(
@@ -102,10 +114,7 @@ LK_INLINE void linear_tiles_piece_of(
                     else
                         lk_tile_product(
                             to, 32, from, lda, columns, gap, lk_depth(step), k > 0, 1, 2, finish_some, &before);
-                    if (k + step == depth)
-                        before = (linear_sums){
-                            .j = j, .c = to, .row = row + strip, .panel = first + (gated ? pair : 2 * pair),
-                            .panels = there, .rows = some};
+                    if (k + step == depth) before = linear_await(j, to, row + strip, some, first, pair, panels, gated);
                 }
             }
         }

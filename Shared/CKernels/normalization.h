@@ -45,15 +45,32 @@ static void sum_piece(void *context, size_t piece) {
     }
 }
 
+/// sums [N, 2, C]: those of `count` chunks [2][stride] of each picture.
+static void lk_add_chunks(double *sums, const double *chunks, size_t n, size_t count, size_t channels, size_t stride) {
+    memset(sums, 0, n * 2 * channels * sizeof(double));
+    for (size_t i = 0; i < n * count; i++, chunks += 2 * stride) {
+        double *sum = sums + i / count * 2 * channels, *square = sum + channels;
+        for (size_t c = 0; c < channels; c++) sum[c] += chunks[c], square[c] += chunks[stride + c];
+    }
+}
+
 void LK(channel_sums)(double *sums, const float *x, size_t n, size_t pixels, size_t channels) {
-    size_t chunks = lk_pieces(pixels, PIXELS), width = 2 * channels;
+    size_t chunks = lk_pieces(pixels, PIXELS);
     channels_job g = {.x = x, .n = n, .pixels = pixels, .channels = channels, .chunks = chunks};
-    g.sums = (double *)lk_scratch(n * chunks * width * 2);
+    g.sums = (double *)lk_scratch(n * chunks * 2 * channels * 2);
     lk_parallel(n * chunks, sum_piece, &g);
-    memset(sums, 0, n * width * sizeof(double));
-    for (size_t i = 0; i < n * chunks; i++)
-        for (size_t c = 0; c < width; c++) sums[i / chunks * width + c] += g.sums[i * width + c];
+    lk_add_chunks(sums, g.sums, n, chunks, channels, channels);
     free(g.sums);
+}
+
+/// The mean of a group's numbers and 1 over their deviation, from the sums of its channels in a picture's [2, C].
+static void group_moments(
+    const double *sums, size_t channels, size_t width, double count, float eps, double *mean, double *inverse) {
+    double sum = 0, square = 0;
+    for (size_t c = 0; c < width; c++) sum += sums[c], square += sums[channels + c];
+    *mean = sum / count;
+    double variance = square / count - *mean * *mean;
+    *inverse = 1 / sqrt((variance > 0 ? variance : 0) + eps);
 }
 
 void LK(group_scales)(float *scale_shift, const double *sums, const float *weight, const float *bias, size_t n,
@@ -62,10 +79,8 @@ void LK(group_scales)(float *scale_shift, const double *sums, const float *weigh
     double count = (double)width * (double)pixels;
     for (size_t group = 0; group < n * groups; group++) {
         size_t first = group % groups * width, row = group / groups * 2 * channels;
-        double sum = 0, square = 0;
-        for (size_t c = first; c < first + width; c++) sum += sums[row + c], square += sums[row + channels + c];
-        double mean = sum / count, variance = square / count - mean * mean;
-        double inverse = 1 / sqrt((variance > 0 ? variance : 0) + eps);
+        double mean, inverse;
+        group_moments(sums + row + first, channels, width, count, eps, &mean, &inverse);
         for (size_t c = first; c < first + width; c++) {
             scale_shift[row + c] = (float)(inverse * weight[c]);
             scale_shift[row + channels + c] = (float)(bias[c] - mean * inverse * weight[c]);

@@ -49,6 +49,14 @@ LK_INLINE float lk_hmax(lk_v16 v) {
     return a > b ? a : b;
 }
 
+/// Which of `blocks` a piece belongs to, and which of the block's `parts` it is. Threads that take pieces by turns find one
+/// block each, and stay with it for all its parts.
+LK_INLINE void lk_place(size_t piece, size_t blocks, size_t parts, size_t *block, size_t *part) {
+    const size_t turn = (size_t)lk_threads(), start = piece / (turn * parts) * turn;
+    const size_t some = lk_min(turn, blocks - start), i = piece - start * parts;
+    *block = start + i % some, *part = i / some;
+}
+
 /// What will be read next: `lines` cache lines of each of some rows. It is asked for bit by bit, and products hide the wait.
 typedef struct {
     const void *row;

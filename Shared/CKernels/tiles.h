@@ -38,12 +38,10 @@ LK_INLINE lk_tile_depth lk_depth(size_t words) {
 /// What the vectors do while tiles multiply: called once for each step of the depth.
 typedef void lk_meanwhile(void *context);
 
-/// c (+)= a b, of one or two tiles of rows and of columns; b's panels are `gap` floats apart.
-LK_INLINE void lk_tile_product(
-    float *c, size_t ldc, const float *a, size_t lda, const float *b, size_t gap, lk_tile_depth depth, bool add,
-    const int rows, const int columns, lk_meanwhile *const meanwhile, void *context) {
-    float *lower = c + 16 * ldc;
-    size_t c_step = ldc * sizeof(float), a_step = lda * sizeof(float);
+/// The sums of one or two tiles of rows and of columns begin as zeros, or where they were.
+LK_INLINE void lk_begin_sums(const float *c, size_t ldc, bool add, const int rows, const int columns) {
+    const float *lower = c + 16 * ldc;
+    const size_t c_step = ldc * sizeof(float);
     if (add) {
         _tile_loadd(0, c, c_step);
         if (columns > 1) _tile_loadd(1, c + 16, c_step);
@@ -55,6 +53,23 @@ LK_INLINE void lk_tile_product(
         if (rows > 1) _tile_zero(2);
         if (rows > 1 && columns > 1) _tile_zero(3);
     }
+}
+
+LK_INLINE void lk_end_sums(float *c, size_t ldc, const int rows, const int columns) {
+    float *lower = c + 16 * ldc;
+    const size_t c_step = ldc * sizeof(float);
+    _tile_stored(0, c, c_step);
+    if (columns > 1) _tile_stored(1, c + 16, c_step);
+    if (rows > 1) _tile_stored(2, lower, c_step);
+    if (rows > 1 && columns > 1) _tile_stored(3, lower + 16, c_step);
+}
+
+/// c (+)= a b, of one or two tiles of rows and of columns; b's panels are `gap` floats apart.
+LK_INLINE void lk_tile_product(
+    float *c, size_t ldc, const float *a, size_t lda, const float *b, size_t gap, lk_tile_depth depth, bool add,
+    const int rows, const int columns, lk_meanwhile *const meanwhile, void *context) {
+    const size_t a_step = lda * sizeof(float);
+    lk_begin_sums(c, ldc, add, rows, columns);
     for (size_t segment = 0; segment < depth.segments; segment++) {
         const float *from = a + depth.jumps[segment];
         for (size_t chunk = 0; chunk < depth.chunks; chunk++, from += depth.words, b += depth.words * 16) {
@@ -73,10 +88,7 @@ LK_INLINE void lk_tile_product(
             if (meanwhile) meanwhile(context);
         }
     }
-    _tile_stored(0, c, c_step);
-    if (columns > 1) _tile_stored(1, c + 16, c_step);
-    if (rows > 1) _tile_stored(2, lower, c_step);
-    if (rows > 1 && columns > 1) _tile_stored(3, lower + 16, c_step);
+    lk_end_sums(c, ldc, rows, columns);
 }
 
 // Products of floats: a float is the sum of three parts of 8 bits, x = x0 + x1 + x2, each the nearest bfloat16 to the rest or
@@ -98,19 +110,8 @@ typedef struct {
 LK_INLINE void lk_tile_products(
     float *c, size_t ldc, const float *a, size_t lda, const float *b, size_t gap, const lk_tile_segment *segments,
     size_t count, bool add, const int rows, const int columns, lk_meanwhile *const meanwhile, void *context) {
-    float *lower = c + 16 * ldc;
-    size_t c_step = ldc * sizeof(float), a_step = lda * sizeof(float);
-    if (add) {
-        _tile_loadd(0, c, c_step);
-        if (columns > 1) _tile_loadd(1, c + 16, c_step);
-        if (rows > 1) _tile_loadd(2, lower, c_step);
-        if (rows > 1 && columns > 1) _tile_loadd(3, lower + 16, c_step);
-    } else {
-        _tile_zero(0);
-        if (columns > 1) _tile_zero(1);
-        if (rows > 1) _tile_zero(2);
-        if (rows > 1 && columns > 1) _tile_zero(3);
-    }
+    const size_t a_step = lda * sizeof(float);
+    lk_begin_sums(c, ldc, add, rows, columns);
     lk_tile_segment held = {UINT32_MAX, UINT32_MAX};
     for (size_t i = 0; i < count; i++) {
         const lk_tile_segment now = segments[i];
@@ -129,9 +130,6 @@ LK_INLINE void lk_tile_products(
         if (rows > 1 && columns > 1) _tile_dpbf16ps(3, 5, 7);
         if (meanwhile) meanwhile(context);
     }
-    _tile_stored(0, c, c_step);
-    if (columns > 1) _tile_stored(1, c + 16, c_step);
-    if (rows > 1) _tile_stored(2, lower, c_step);
-    if (rows > 1 && columns > 1) _tile_stored(3, lower + 16, c_step);
+    lk_end_sums(c, ldc, rows, columns);
 }
 #endif

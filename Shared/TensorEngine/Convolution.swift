@@ -156,7 +156,7 @@ extension Tensor {
             var args = plan.arguments(filter, perPicture, residual)
             (args.y, args.y_format, args.x, args.x_format) = (result, format, x.pointer, x.format)
             (args.h, args.w) = (shape[1], shape[2])
-            (args.bf16, args.upscale) = (true, upsampled ? 2 : 1)
+            args.upscale = upsampled ? 2 : 1
             (args.scale_shift, args.silu) = (UnsafePointer(scales?.pointer), norm?.silu ?? false)
             args.sums = sums.pointer
             withExtendedLifetime((storage, scales?.storage, perPicture?.storage, residual?.storage)) {

@@ -25,8 +25,8 @@ struct ConvolutionPlan: Sendable {
     func tilesApply(upsampled: Bool) -> Bool {
         let pads = padding.top <= 1 && padding.left <= 1
         let upsamples = !upsampled || stride == 1 && padding == .init(1)
-        return Precision.roundsProducts && lk_has_tiles() && kh == 3 && kw == 3 && stride <= 2 && pads && upsamples
-            && c >= 16 && c % 2 == 0
+        return Reader.convolution.takesRounded && kh == 3 && kw == 3 && stride <= 2 && pads && upsamples && c >= 16
+            && c % 2 == 0
     }
 
     /// Whether a picture's result is so large that caches do not keep it: writing half of it is worth rounding it.
